@@ -1,0 +1,99 @@
+# Tessera. `make help` lists the targets. Objects live in build/<variant>/, sources are found by wildcard:
+# adding a file edits no list.
+CXX ?= g++
+ARCH ?= native
+VARIANT ?= release
+BUILD := build/$(VARIANT)
+
+ROOMS := kernels engine layers models data weights_tools
+WARNINGS := -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+CPPFLAGS_ALL := -I. -isystem /usr/include/stb $(CPPFLAGS)
+# Contraction to FMA stays off outside kernels/: polygon rasterisation and the evaluator must round like pycocotools.
+CXXFLAGS_ALL := -std=c++20 -g1 -fopenmp -march=$(ARCH) -ffp-contract=off $(WARNINGS) $(CXXFLAGS)
+KERNEL_FLAGS := -ffp-contract=fast -fno-math-errno -fno-trapping-math
+LDLIBS_ALL := -fopenmp -ldnnl -lturbojpeg -lfmt -lpthread $(LDLIBS)
+
+ifeq ($(VARIANT),release)
+  CXXFLAGS_ALL += -O3
+else ifeq ($(VARIANT),asan)
+  CXXFLAGS_ALL += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
+  LDFLAGS_ALL += -fsanitize=address,undefined
+else ifeq ($(VARIANT),tsan)
+  CXXFLAGS_ALL += -O1 -fsanitize=thread
+  LDFLAGS_ALL += -fsanitize=thread
+else
+  $(error unknown VARIANT '$(VARIANT)': release, asan or tsan)
+endif
+
+LIBRARY_SOURCES := $(sort $(foreach room,$(ROOMS),$(shell find $(room) -name '*.cpp')))
+APP_SOURCES := $(sort $(wildcard apps/*.cpp))
+APP_MAIN := apps/tessera.cpp
+TEST_SOURCES := $(sort $(shell find tests -name '*.cpp'))
+object = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
+LIBRARY := $(BUILD)/libtessera.a
+BINARY := $(if $(filter release,$(VARIANT)),build/tessera,$(BUILD)/tessera)
+TESTS := $(BUILD)/tessera_tests
+
+V ?= 0
+Q := $(if $(filter 0,$(V)),@)
+say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
+
+.DEFAULT_GOAL := all
+.PHONY: help all cpu test tiny asan tsan bench demo docs format lint tidy install clean FORCE
+
+help:                   ## this list
+	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
+	@echo "  variables:  VARIANT=release|asan|tsan  ARCH=native|x86-64-v3  CXX=...  V=1 (print commands)"
+all: cpu                ## the binary build/tessera
+cpu: $(BINARY)          ## the binary with the CPU backend
+test: $(TESTS) $(BINARY) ## build and run the test suite (release)
+	$(Q)tools/run_tests.sh $(TESTS)
+tiny: $(TESTS)          ## the first test to run: one op, one tape, one gradient
+	$(Q)$(TESTS) --gtest_filter='Tiny.*' --gtest_brief=1
+asan:                   ## build and run the suite under AddressSanitizer and UBSan
+	$(Q)$(MAKE) --no-print-directory VARIANT=asan test
+tsan:                   ## the threaded parts under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory VARIANT=tsan build/tsan/tessera_tests
+	$(Q)tools/run_tsan.sh build/tsan/tessera_tests
+bench: $(BINARY)        ## speed of every op and of the model, with the machine's own peak
+	$(Q)$(BINARY) bench ops
+demo: $(BINARY)         ## train a small GridMask on generated scenes, write out/demo/report.html
+	$(Q)$(BINARY) demo
+docs:                   ## list the documentation
+	@ls docs/*.md docs/*/*.md 2>/dev/null
+format:                 ## rewrite every source file in the house format
+	$(Q)tools/lint.sh --fix
+lint:                   ## format, include direction, names of forbidden things, shell scripts
+	$(Q)tools/lint.sh
+tidy:                   ## clang-tidy over the sources (slow)
+	$(Q)clang-tidy --quiet $(LIBRARY_SOURCES) $(APP_SOURCES) -- -std=c++20 $(CPPFLAGS_ALL) -fopenmp
+PREFIX ?= /usr/local
+install: $(BINARY)      ## copy the binary to PREFIX/bin
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/tessera
+clean:                  ## remove build/
+	rm -rf build
+
+# A changed compiler or flag rebuilds everything that depends on it.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS)' > $@
+
+$(BUILD)/obj/kernels/%.o: CXXFLAGS_ALL += $(KERNEL_FLAGS)
+$(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(LIBRARY): $(call object,$(LIBRARY_SOURCES))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BINARY): $(call object,$(APP_SOURCES)) $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(LDLIBS_ALL) -o $@
+
+$(TESTS): $(call object,$(TEST_SOURCES) $(filter-out $(APP_MAIN),$(APP_SOURCES))) $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

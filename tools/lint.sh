@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Style that a machine can check: formatting, direction of includes (ARCHITECTURE: a file includes only from its own
+# floor or from floors below), pragma once, shell scripts.   tools/lint.sh [--fix]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mapfile -t sources < <(find kernels engine layers models data weights_tools apps tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' | sort)
+if [[ ${1:-} == --fix ]]; then
+  clang-format -i "${sources[@]}"
+  exit 0
+fi
+failed=0
+problem() { echo "lint: $*" >&2; failed=1; }
+
+declare -A below=(
+  [kernels]="kernels"
+  [engine]="engine kernels"
+  [layers]="layers engine kernels"
+  [models]="models layers engine kernels data/annotations"
+  [data]="data engine kernels"
+  [weights_tools]="weights_tools engine kernels"
+  [apps]="apps models data layers weights_tools engine kernels"
+  [tests]="tests apps models data layers weights_tools engine kernels"
+)
+for file in "${sources[@]}"; do
+  room=${file%%/*}
+  while IFS= read -r include; do
+    allowed=0
+    for floor in ${below[$room]}; do [[ $include == "$floor"/* ]] && allowed=1; done
+    [[ $allowed -eq 1 ]] || problem "$file includes \"$include\": not on its floor or below (allowed: ${below[$room]})"
+  done < <(sed -nE 's/^#include "([^"]+)".*/\1/p' "$file")
+  [[ $file != *.h ]] || grep -q '^#pragma once' "$file" || problem "$file: no #pragma once"
+done
+
+if command -v clang-format >/dev/null; then
+  clang-format --dry-run -Werror "${sources[@]}" || problem "formatting: run make format"
+else
+  problem "clang-format is not installed: apt-get install clang-format"
+fi
+if command -v shellcheck >/dev/null; then
+  shellcheck run.sh .ci/run tools/*.sh || problem "shellcheck"
+else
+  problem "shellcheck is not installed: apt-get install shellcheck"
+fi
+[[ $failed -eq 0 ]] && echo "lint: clean"
+exit "$failed"
