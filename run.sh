@@ -22,19 +22,19 @@ done
 if [[ ${#missing[@]} -gt 0 ]]; then
   sudo=""
   [[ $(id -u) -eq 0 ]] || sudo=sudo
-  install="apt-get install -y --no-install-recommends ${missing[*]}"
+  install=(apt-get install -y --no-install-recommends "${missing[@]}")
   if [[ -n $sudo ]] && ! command -v sudo >/dev/null; then
     echo "error: packages are missing and this user may not install them" >&2
-    echo "  try: (as root) $install" >&2
+    echo "  try: (as root) ${install[*]}" >&2
     exit 2
   fi
   echo "installing: ${missing[*]}"
   log=$(mktemp)
   if ! { DEBIAN_FRONTEND=noninteractive $sudo apt-get update -qq &&
-    DEBIAN_FRONTEND=noninteractive $sudo $install -qq; } >"$log" 2>&1; then
+    DEBIAN_FRONTEND=noninteractive $sudo "${install[@]}" -qq; } >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     echo "error: the packages could not be installed" >&2
-    echo "  try: $sudo $install" >&2
+    echo "  try: $sudo ${install[*]}" >&2
     exit 2
   fi
   rm -f "$log"

@@ -2,7 +2,7 @@
 # Everything CI holds against a change: lint, the suite in release, the suite under ASan+UBSan.
 # Closes with one line over all of it: N passed, N failed, N skipped.    tools/test_all.sh [JOBS]
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 jobs=${1:-$(nproc)}
 passed=0 failed=0 skipped=0
 stage() { printf '== %s (%s s)\n' "$1" "$SECONDS"; }
@@ -27,6 +27,6 @@ stage lint
 if tools/lint.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 suite "release" test
 suite "asan+ubsan" VARIANT=asan test
-stage done
+stage "total"
 echo "$passed passed, $failed failed, $skipped skipped"
 [[ $failed -eq 0 ]]
