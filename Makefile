@@ -6,9 +6,9 @@ VARIANT ?= release
 BUILD := build/$(VARIANT)
 
 ROOMS := kernels engine layers models data weights_tools
-WARNINGS := -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+WARNINGS := -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror -Wno-restrict
 CPPFLAGS_ALL := -I. -isystem /usr/include/stb $(CPPFLAGS)
-# Contraction to FMA stays off outside kernels/: polygon rasterisation and the evaluator must round like pycocotools.
+# -Wno-restrict: g++ 12 reports std::string concatenation falsely. Contraction to FMA stays off outside kernels/: polygon rasterisation and the evaluator must round like pycocotools.
 CXXFLAGS_ALL := -std=c++20 -g1 -fopenmp -march=$(ARCH) -ffp-contract=off $(WARNINGS) $(CXXFLAGS)
 KERNEL_FLAGS := -ffp-contract=fast -fno-math-errno -fno-trapping-math
 LDLIBS_ALL := -fopenmp -ldnnl -lturbojpeg -lfmt -lpthread $(LDLIBS)
@@ -25,7 +25,7 @@ else
   $(error unknown VARIANT '$(VARIANT)': release, asan or tsan)
 endif
 
-LIBRARY_SOURCES := $(sort $(foreach room,$(ROOMS),$(shell find $(room) -name '*.cpp')))
+LIBRARY_SOURCES := $(sort $(foreach room,$(ROOMS),$(shell find $(room) 2>/dev/null -name '*.cpp')))
 APP_SOURCES := $(sort $(wildcard apps/*.cpp))
 APP_MAIN := apps/tessera.cpp
 TEST_SOURCES := $(sort $(shell find tests -name '*.cpp'))

@@ -1,0 +1,27 @@
+// Where tensors live and kernels run, as a user names it: cpu, cuda:N, emulated.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "kernels/context.h"
+
+namespace tessera {
+
+struct Device {
+  Backend backend = Backend::cpu;
+  int index = 0;  // of the GPU; 0 elsewhere
+
+  std::string to_string() const;
+  bool operator==(const Device&) const = default;
+};
+
+// "auto", "cpu", "cuda", "cuda:N", "emulated"; auto is the best device this build and machine offer.
+// Throws Error(usage) for anything else.
+Device parse_device(std::string_view text);
+
+// threads: of the CPU backend, 0 = all cores. Throws Error(device) when the device is not available in this build.
+std::unique_ptr<Context> make_context(const Device& device, int threads = 0);
+
+}  // namespace tessera

@@ -1,0 +1,130 @@
+#include "kernels/allocator.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <new>
+#include <unordered_map>
+
+namespace tessera {
+
+void* Allocator::allocate(size_t bytes, const char* name) {
+  void* block = take(bytes);
+  std::lock_guard lock(mutex_);
+  AllocationUse& use = statistics_.by_name[name];
+  use.live += bytes;
+  use.peak = std::max(use.peak, use.live);
+  ++use.blocks;
+  statistics_.live += bytes;
+  if (statistics_.live > statistics_.peak) {
+    statistics_.peak = statistics_.live;
+    for (auto& [key, entry] : statistics_.by_name) entry.at_peak = entry.live;
+  }
+  return block;
+}
+
+void Allocator::release(void* block, size_t bytes, const char* name) noexcept {
+  give_back(block, bytes);
+  std::lock_guard lock(mutex_);
+  statistics_.by_name[name].live -= bytes;
+  statistics_.live -= bytes;
+}
+
+AllocationStatistics Allocator::statistics() const {
+  std::lock_guard lock(mutex_);
+  return statistics_;
+}
+
+void Allocator::reset_peak() {
+  std::lock_guard lock(mutex_);
+  statistics_.peak = statistics_.live;
+  for (auto& [name, use] : statistics_.by_name) use.peak = use.at_peak = use.live;
+}
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// Rounds up to one of eight steps per power of two, so that a freed block fits the next request of similar size.
+size_t size_class(size_t bytes) {
+  const size_t least = std::max(bytes, kAlignment);
+  const size_t step = std::max(kAlignment, std::bit_floor(least) / 8);
+  return (least + step - 1) / step * step;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kKeepBlocks = false;
+#else
+constexpr bool kKeepBlocks = true;
+#endif
+
+class HostAllocator final : public Allocator {
+ public:
+  ~HostAllocator() override { drop_kept(); }
+
+ protected:
+  void* take(size_t bytes) override {
+    const size_t size = kKeepBlocks ? size_class(bytes) : std::max(bytes, size_t{1});
+    if (kKeepBlocks) {
+      std::lock_guard lock(mutex_);
+      auto found = kept_.find(size);
+      if (found != kept_.end() && !found->second.empty()) {
+        void* block = found->second.back();
+        found->second.pop_back();
+        return block;
+      }
+    }
+    void* block = fresh(size);
+    if (block == nullptr) {
+      drop_kept();
+      block = fresh(size);
+    }
+    if (block == nullptr) throw std::bad_alloc();
+    return block;
+  }
+
+  void give_back(void* block, size_t bytes) noexcept override {
+    if (kKeepBlocks) {
+      std::lock_guard lock(mutex_);
+      kept_[size_class(bytes)].push_back(block);
+    } else {
+      std::free(block);
+    }
+  }
+
+ private:
+  static void* fresh(size_t size) {
+    const size_t alignment = size >= kHugePage ? kHugePage : kAlignment;
+    void* block = nullptr;
+    if (posix_memalign(&block, alignment, size) != 0) return nullptr;
+    if (size >= kHugePage) madvise(block, size, MADV_HUGEPAGE);
+    return block;
+  }
+
+  void drop_kept() noexcept {
+    std::lock_guard lock(mutex_);
+    for (auto& [size, blocks] : kept_) {
+      for (void* block : blocks) std::free(block);
+    }
+    kept_.clear();
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<size_t, std::vector<void*>> kept_;
+};
+
+class PlanAllocator final : public Allocator {
+ protected:
+  void* take(size_t) override { return reinterpret_cast<void*>(kHugePage); }
+  void give_back(void*, size_t) noexcept override {}
+};
+
+}  // namespace
+
+std::shared_ptr<Allocator> make_host_allocator() { return std::make_shared<HostAllocator>(); }
+std::shared_ptr<Allocator> make_plan_allocator() { return std::make_shared<PlanAllocator>(); }
+
+}  // namespace tessera
