@@ -3,7 +3,7 @@
 # floor or from floors below), pragma once, shell scripts.   tools/lint.sh [--fix]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mapfile -t sources < <(git ls-files --cached --others --exclude-standard -- '*.h' '*.cpp' '*.cu' | sort)
+mapfile -t sources < <(find . \( -path ./build -o -path ./out -o -path ./runs -o -path ./.git \) -prune -o -type f \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print | sed 's|^\./||' | sort)
 if [[ ${1:-} == --fix ]]; then
   clang-format -i "${sources[@]}"
   exit 0
