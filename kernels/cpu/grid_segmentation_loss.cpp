@@ -1,0 +1,279 @@
+// Three passes: unit vectors of all pixels and cells; per box the loss, the gradient of its cells and the derivative by
+// each cosine; per row of pixels the sum of those over boxes. No pass depends on the number of threads.
+#include "kernels/grid_segmentation_loss.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "kernels/cpu/chunked_sum.h"
+#include "kernels/cpu/vector_math.h"
+
+namespace tessera {
+
+namespace {
+
+constexpr float kGuard = 1e-8f;  // least |a||b| of a cosine
+constexpr int kMaxChannels = 256;
+
+// Pixels of a box along one axis, cut into k runs: cell i is [begin[i], begin[i + 1]).
+struct AxisCells {
+  std::vector<int32_t> begin;
+
+  int32_t first() const { return begin.front(); }
+  int32_t last() const { return begin.back(); }
+  int32_t size() const { return last() - first(); }
+  int occupied() const {
+    int count = 0;
+    for (size_t i = 0; i + 1 < begin.size(); ++i) count += begin[i + 1] > begin[i];
+    return count;
+  }
+};
+
+AxisCells axis_cells(double low, double high, double stride, int64_t extent, int k) {
+  AxisCells cells{std::vector<int32_t>(static_cast<size_t>(k) + 1, 0)};
+  if (!(high > low)) return cells;
+  // Bounds first, so that a small box does not visit the whole axis; the comparisons below decide.
+  const auto clamp = [&](double at) { return static_cast<int32_t>(std::clamp(at, 0.0, static_cast<double>(extent))); };
+  int32_t position = clamp(std::floor(low / stride - 0.5) - 1);
+  const int32_t bound = clamp(std::ceil(high / stride - 0.5) + 2);
+  while (position < bound && (position + 0.5) * stride < low) ++position;
+  std::fill(cells.begin.begin(), cells.begin.end(), position);
+  int cell = 0;
+  for (; position < bound && (position + 0.5) * stride < high; ++position) {
+    const double part = k * ((position + 0.5) * stride - low) / (high - low);
+    const int at = std::min(k - 1, static_cast<int>(part));
+    while (cell < at) cells.begin[static_cast<size_t>(++cell)] = position;
+  }
+  while (cell < k) cells.begin[static_cast<size_t>(++cell)] = position;
+  return cells;
+}
+
+struct BoxPlan {
+  AxisCells columns, rows;
+  int64_t derivatives = 0;  // offset of its first pixel's pair
+  float weight = 0;         // scale / D
+};
+
+// dot and axpy over channels; C is a compile-time count for the usual sizes, 0 otherwise.
+template <int C>
+struct Channels {
+  int64_t count;
+  int64_t size() const { return C > 0 ? C : count; }
+
+  float dot(const float* a, const float* b) const {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t c = 0; c < size(); ++c) sum += a[c] * b[c];
+    return sum;
+  }
+  void add(float* sum, float factor, const float* a) const {
+#pragma omp simd
+    for (int64_t c = 0; c < size(); ++c) sum[c] += factor * a[c];
+  }
+  // out = (gradient - (gradient . unit) unit) / norm; out may be gradient.
+  void project(const float* gradient, const float* unit, float norm, float* out) const {
+    const float along = dot(gradient, unit), inverse = norm > 0 ? 1.0f / norm : 0.0f;
+#pragma omp simd
+    for (int64_t c = 0; c < size(); ++c) out[c] = (gradient[c] - along * unit[c]) * inverse;
+  }
+};
+
+// Unit vectors and norms of `count` rows. Squares in double: no vector is too short or too long.
+void normalise(CpuContext& context, const float* vectors, int64_t count, int64_t channels, float* unit, float* norms) {
+  parallel_for(context, count, 1024, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* vector = vectors + i * channels;
+      double square = 0;
+#pragma omp simd reduction(+ : square)
+      for (int64_t c = 0; c < channels; ++c) square += double{vector[c]} * vector[c];
+      const double norm = std::sqrt(square), inverse = norm == 0 ? 0 : 1 / norm;  // NaN stays NaN
+      norms[i] = static_cast<float>(norm);
+#pragma omp simd
+      for (int64_t c = 0; c < channels; ++c) unit[i * channels + c] = static_cast<float>(vector[c] * inverse);
+    }
+  });
+}
+
+// Sum of BCE(alpha cos, target) over a run of cosines, each of which it replaces by weight * dBCE/dcos (0 where the
+// guard acts). The target is the truth for the foreground and its complement for the background; as it is 0 or 1,
+// BCE = softplus(u) with u = -z for 1 and z for 0, which cancels nothing. norms: |X_p|; length: |O|.
+float entropy_of_run(float* cosines, const float* norms, const uint8_t* truth, bool foreground, int32_t count,
+                     float length, float alpha, float weight) {
+  const float labelled = foreground ? -1.0f : 1.0f;
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int32_t i = 0; i < count; ++i) {
+    const float sign = truth[i] != 0 ? labelled : -labelled;
+    const float product = norms[i] * length;
+    const bool guarded = product <= kGuard;
+    const float u = sign * alpha * (guarded ? cosines[i] * (product / kGuard) : cosines[i]);
+    const float small = vector_exp(-std::fabs(u));
+    const float upper = 1.0f / (1.0f + small);
+    sum += (u < 0.0f ? 0.0f : u) + vector_log1p_unit(small);
+    cosines[i] = guarded ? 0.0f : weight * alpha * sign * (u < 0.0f ? small * upper : upper);
+  }
+  return sum;
+}
+
+template <int C>
+class GridLoss {
+ public:
+  GridLoss(CpuContext& context, const GridSegmentationLossArgs& args)
+      : context_(context),
+        args_(args),
+        channels_{args.channels},
+        cells_(int64_t{args.k} * args.k),
+        pixels_(args.images * args.height * args.width),
+        unit_pixels_(context, static_cast<size_t>(pixels_ * args.channels)),
+        pixel_norms_(context, static_cast<size_t>(pixels_)),
+        unit_objects_(context, static_cast<size_t>(args.boxes * cells_ * 2 * args.channels)),
+        object_norms_(context, static_cast<size_t>(args.boxes * cells_ * 2)) {}
+
+  void run() {
+    int64_t total = 0;
+    plans_.reserve(static_cast<size_t>(args_.boxes));
+    for (int64_t j = 0; j < args_.boxes; ++j) {
+      plans_.push_back(plan(args_.corners + 4 * j, total));
+      total += int64_t{plans_.back().columns.size()} * plans_.back().rows.size();
+    }
+    normalise(context_, args_.pixels, pixels_, args_.channels, unit_pixels_.data(), pixel_norms_.data());
+    normalise(context_, args_.objects, args_.boxes * cells_ * 2, args_.channels, unit_objects_.data(),
+              object_norms_.data());
+    const bool gradients = args_.pixel_gradient != nullptr;
+    Scratch<float> derivatives(context_, gradients ? static_cast<size_t>(2 * total) : 0);
+    const double sum = chunked_sum(context_, args_.boxes, 1, [&](int64_t begin, int64_t end) {
+      double partial = 0;
+      for (int64_t j = begin; j < end; ++j) partial += box_loss(j, gradients ? derivatives.data() : nullptr);
+      return partial;
+    });
+    args_.loss[0] = static_cast<float>(sum);
+    if (gradients) gather_pixel_gradients(derivatives.data());
+  }
+
+ private:
+  BoxPlan plan(const float* corners, int64_t offset) const {
+    BoxPlan box{axis_cells(corners[0], corners[2], args_.stride, args_.width, args_.k),
+                axis_cells(corners[1], corners[3], args_.stride, args_.height, args_.k), offset, 0};
+    const int occupied = box.columns.occupied() * box.rows.occupied();
+    const auto divisor = static_cast<double>(args_.literal_cell_norm ? cells_ : std::max(occupied, 1));
+    box.weight = static_cast<float>(args_.scale / divisor);
+    return box;
+  }
+
+  // Loss of one box; writes its object gradient, and dL/dcos of each of its pixels, foreground and background.
+  double box_loss(int64_t j, float* derivatives) const {
+    const BoxPlan& box = plans_[static_cast<size_t>(j)];
+    const int64_t size = channels_.size();
+    const int32_t width = box.columns.size();
+    std::vector<float> runs(2 * static_cast<size_t>(width));  // of one row: foreground, then background
+    alignas(64) float sums[2][kMaxChannels];
+    double loss = 0;
+    for (int64_t cell = 0; cell < cells_; ++cell) {
+      const auto iy = static_cast<size_t>(cell / args_.k), ix = static_cast<size_t>(cell % args_.k);
+      const int32_t left = box.columns.begin[ix], count = box.columns.begin[ix + 1] - left;
+      const int32_t top = box.rows.begin[iy], bottom = box.rows.begin[iy + 1];
+      const float* vectors = unit_objects_.data() + (j * cells_ + cell) * 2 * size;
+      const float* lengths = object_norms_.data() + (j * cells_ + cell) * 2;
+      std::fill_n(sums[0], size, 0.0f);
+      std::fill_n(sums[1], size, 0.0f);
+      if (count > 0 && bottom > top) {
+        const float weight = box.weight / static_cast<float>(int64_t{count} * (bottom - top));
+        for (int32_t y = top; y < bottom; ++y) {
+          const int64_t pixel = (args_.image_of[j] * args_.height + y) * args_.width + left;
+          const float* units = unit_pixels_.data() + pixel * size;
+          const uint8_t* truth = args_.masks + (args_.mask_of[j] * args_.height + y) * args_.width + left;
+          for (int side = 0; side < 2; ++side) {
+            // The derivatives of the row are interleaved: [row][side][column of the box].
+            float* run = derivatives != nullptr
+                             ? derivatives + 2 * (box.derivatives + int64_t{y - box.rows.first()} * width) +
+                                   side * width + (left - box.columns.first())
+                             : runs.data() + side * width;
+            for (int32_t i = 0; i < count; ++i) run[i] = channels_.dot(units + i * size, vectors + side * size);
+            loss += weight * entropy_of_run(run, pixel_norms_.data() + pixel, truth, side == 0, count, lengths[side],
+                                            args_.alpha, weight);
+            if (derivatives == nullptr) continue;
+            for (int32_t i = 0; i < count; ++i) channels_.add(sums[side], run[i], units + i * size);
+          }
+        }
+      }
+      if (derivatives == nullptr) continue;
+      for (int side = 0; side < 2; ++side) {
+        channels_.project(sums[side], vectors + side * size, lengths[side],
+                          args_.object_gradient + ((j * cells_ + cell) * 2 + side) * size);
+      }
+    }
+    return loss;
+  }
+
+  void gather_pixel_gradients(const float* derivatives) const {
+    std::vector<std::vector<int64_t>> boxes_of(static_cast<size_t>(args_.images));
+    for (int64_t j = 0; j < args_.boxes; ++j) boxes_of[static_cast<size_t>(args_.image_of[j])].push_back(j);
+    const int64_t size = channels_.size();
+    parallel_chunks(context_, args_.images * args_.height, 4, [&](int64_t, int64_t begin, int64_t end) {
+      for (int64_t line = begin; line < end; ++line) {
+        float* gradient = args_.pixel_gradient + line * args_.width * size;
+        std::fill_n(gradient, args_.width * size, 0.0f);
+        const auto y = static_cast<int32_t>(line % args_.height);
+        for (const int64_t j : boxes_of[static_cast<size_t>(line / args_.height)]) {
+          const BoxPlan& box = plans_[static_cast<size_t>(j)];
+          if (y >= box.rows.first() && y < box.rows.last()) add_box_row(j, y, derivatives, gradient);
+        }
+        for (int64_t x = 0; x < args_.width; ++x) {
+          const int64_t pixel = line * args_.width + x;
+          channels_.project(gradient + x * size, unit_pixels_.data() + pixel * size,
+                            pixel_norms_[static_cast<size_t>(pixel)], gradient + x * size);
+        }
+      }
+    });
+  }
+
+  // gradient += sum over both sides of dL/dcos o^ along row y of box j.
+  void add_box_row(int64_t j, int32_t y, const float* derivatives, float* gradient) const {
+    const BoxPlan& box = plans_[static_cast<size_t>(j)];
+    const int64_t size = channels_.size();
+    const int32_t width = box.columns.size();
+    const float* row = derivatives + 2 * (box.derivatives + int64_t{y - box.rows.first()} * width);
+    int64_t iy = 0;
+    while (y >= box.rows.begin[static_cast<size_t>(iy) + 1]) ++iy;
+    for (int64_t ix = 0; ix < args_.k; ++ix) {
+      const float* vectors = unit_objects_.data() + (j * cells_ + iy * args_.k + ix) * 2 * size;
+      for (int32_t x = box.columns.begin[static_cast<size_t>(ix)]; x < box.columns.begin[static_cast<size_t>(ix) + 1];
+           ++x) {
+        const int32_t i = x - box.columns.first();
+        channels_.add(gradient + x * size, row[i], vectors);
+        channels_.add(gradient + x * size, row[width + i], vectors + size);
+      }
+    }
+  }
+
+  CpuContext& context_;
+  const GridSegmentationLossArgs& args_;
+  Channels<C> channels_;
+  int64_t cells_, pixels_;
+  Scratch<float> unit_pixels_, pixel_norms_, unit_objects_, object_norms_;
+  std::vector<BoxPlan> plans_;
+};
+
+}  // namespace
+
+void grid_segmentation_loss(CpuContext& context, const GridSegmentationLossArgs& args) {
+  if (args.boxes == 0) {
+    args.loss[0] = 0;
+    if (args.pixel_gradient != nullptr) {
+      std::fill_n(args.pixel_gradient, args.images * args.height * args.width * args.channels, 0.0f);
+    }
+    return;
+  }
+  switch (args.channels) {
+    case 8:
+      return GridLoss<8>(context, args).run();
+    case 16:
+      return GridLoss<16>(context, args).run();
+    default:
+      return GridLoss<0>(context, args).run();
+  }
+}
+
+}  // namespace tessera
