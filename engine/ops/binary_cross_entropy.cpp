@@ -14,9 +14,9 @@ Variable binary_cross_entropy_with_logits(Tape& tape, const Variable& logits, co
   Tensor gradient;
   if (tape.will_record({logits})) gradient = Tensor::empty(tape.context(), logits.shape(), DType::f32, "gradient");
   dispatch(tape.context(), [&](auto& backend) {
-    binary_cross_entropy(backend, {logits.value.data<float>(), targets.data<float>(), loss.data<float>(),
-                                   gradient.defined() ? gradient.data<float>() : nullptr, targets.elements(),
-                                   1.0f / normalizer});
+    binary_cross_entropy(
+        backend, {logits.value.data<float>(), targets.data<float>(), loss.data<float>(),
+                  gradient.defined() ? gradient.data<float>() : nullptr, targets.elements(), 1.0f / normalizer});
   });
   return record_loss(tape, "binary_cross_entropy", {logits}, loss, {gradient});
 }

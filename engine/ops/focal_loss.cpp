@@ -14,10 +14,9 @@ Variable sigmoid_focal_loss(Tape& tape, const Variable& logits, const Tensor& la
   Tensor gradient;
   if (tape.will_record({logits})) gradient = Tensor::empty(tape.context(), logits.shape(), DType::f32, "gradient");
   dispatch(tape.context(), [&](auto& backend) {
-    focal_loss(backend,
-               {logits.value.data<float>(), labels.data<int32_t>(), loss.data<float>(),
-                gradient.defined() ? gradient.data<float>() : nullptr, logits.extent(0), logits.extent(1),
-                options.alpha, options.gamma, 1.0f / options.normalizer});
+    focal_loss(backend, {logits.value.data<float>(), labels.data<int32_t>(), loss.data<float>(),
+                         gradient.defined() ? gradient.data<float>() : nullptr, logits.extent(0), logits.extent(1),
+                         options.alpha, options.gamma, 1.0f / options.normalizer});
   });
   return record_loss(tape, "sigmoid_focal_loss", {logits}, loss, {gradient});
 }

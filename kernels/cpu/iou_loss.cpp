@@ -76,10 +76,9 @@ void iou_loss(CpuContext& context, const IouLossArgs& args) {
         const double by_side_intersection = inside * (horizontal ? o.inner_height : o.inner_width);
         const double by_side_area = horizontal ? double{p[1]} + p[3] : double{p[0]} + p[2];
         const double by_side_hull = (1.0 - inside) * (horizontal ? o.outer_height : o.outer_width);
-        args.gradient[4 * i + side] =
-            static_cast<float>(factor * (row.by_intersection * by_side_intersection +
-                                         row.by_union * (by_side_area - by_side_intersection) +
-                                         row.by_hull * by_side_hull));
+        args.gradient[4 * i + side] = static_cast<float>(
+            factor * (row.by_intersection * by_side_intersection +
+                      row.by_union * (by_side_area - by_side_intersection) + row.by_hull * by_side_hull));
       }
     }
     return partial;

@@ -35,14 +35,14 @@ Variable run_op(Tape& tape, const GridSegmentationCase& at, const Variable& pixe
 GridSegmentationCase mixed_case(int k, int channels, double stride, bool literal) {
   GridSegmentationCase at{2, 9, 13, channels, k, 5.0, stride, 4.0, literal, {}, {}, {}, {}};
   const double s = stride;
-  at.boxes = {{0, 0, 13 * s, 9 * s},                       // the whole map
-              {1.25 * s, 2.5 * s, 8.75 * s, 7.25 * s},     // an edge on a pixel centre
-              {3 * s, 3 * s, 4.5 * s, 8 * s},              // narrower than k pixels
-              {5.0625 * s, 5.0625 * s, 5.25 * s, 7 * s},   // no pixel centre
-              {-2.5 * s, -1 * s, 3 * s, 30 * s},           // beyond the map
-              {4 * s, 4 * s, 4 * s, 6 * s},                // no width
-              {6 * s, 5 * s, 5 * s, 7 * s},                // inverted
-              {1.25 * s, 2.5 * s, 8.75 * s, 7.25 * s}};    // the second box again
+  at.boxes = {{0, 0, 13 * s, 9 * s},                      // the whole map
+              {1.25 * s, 2.5 * s, 8.75 * s, 7.25 * s},    // an edge on a pixel centre
+              {3 * s, 3 * s, 4.5 * s, 8 * s},             // narrower than k pixels
+              {5.0625 * s, 5.0625 * s, 5.25 * s, 7 * s},  // no pixel centre
+              {-2.5 * s, -1 * s, 3 * s, 30 * s},          // beyond the map
+              {4 * s, 4 * s, 4 * s, 6 * s},               // no width
+              {6 * s, 5 * s, 5 * s, 7 * s},               // inverted
+              {1.25 * s, 2.5 * s, 8.75 * s, 7.25 * s}};   // the second box again
   at.image_of = {0, 1, 0, 1, 1, 0, 1, 1};
   at.mask_of = {0, 1, 0, 1, 2, 0, 1, 1};
   at.masks.resize(static_cast<size_t>(3 * at.height * at.width));
@@ -68,7 +68,8 @@ TEST(GridSegmentationLoss, AgreesWithOracle) {
       check_case(mixed_case(k, 8, 8, literal), fmt::format("k {} literal {}", k, literal));
     }
   }
-  for (const int channels : {1, 2, 12, 16, 24}) check_case(mixed_case(3, channels, 4, false), fmt::format("C {}", channels));
+  for (const int channels : {1, 2, 12, 16, 24})
+    check_case(mixed_case(3, channels, 4, false), fmt::format("C {}", channels));
 }
 
 TEST(GridSegmentationLoss, OtherSharpness) {

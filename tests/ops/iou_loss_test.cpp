@@ -22,8 +22,9 @@ float loss_of(Context& context, const std::vector<float>& p, const std::vector<f
   Tape tape(context, Tape::Mode::forward);
   const auto rows = static_cast<int64_t>(p.size()) / 4;
   const std::vector<float> ones(static_cast<size_t>(rows), 1.0f);
-  return iou_loss(tape, Tensor::from_host<float>(context, {rows, 4}, p), Tensor::from_host<float>(context, {rows, 4}, t),
-                  Tensor::from_host<float>(context, {rows}, ones), options)
+  return iou_loss(tape, Tensor::from_host<float>(context, {rows, 4}, p),
+                  Tensor::from_host<float>(context, {rows, 4}, t), Tensor::from_host<float>(context, {rows}, ones),
+                  options)
       .value.to_host<float>(context)[0];
 }
 
@@ -91,9 +92,8 @@ TEST(IouLoss, EqualSidesShareTheDerivative) {
     Tape tape(*context);
     const std::vector<float> sides{2, 2, 2, 2}, one{1};
     const Variable predicted = tape.input(Tensor::from_host<float>(*context, {1, 4}, sides));
-    const Variable loss =
-        iou_loss(tape, predicted, Tensor::from_host<float>(*context, {1, 4}, sides),
-                 Tensor::from_host<float>(*context, {1}, one), {.kind = IouLossKind::linear_iou});
+    const Variable loss = iou_loss(tape, predicted, Tensor::from_host<float>(*context, {1, 4}, sides),
+                                   Tensor::from_host<float>(*context, {1}, one), {.kind = IouLossKind::linear_iou});
     tape.backward(loss);
     // I = U = 16; dI/dl = 4/2, dU/dl = 4 - 2: d(1 - (I+1)/(U+1)) = -(2 - 2)/17 = 0.
     for (const float value : tape.gradient(predicted).to_host<float>(*context)) EXPECT_NEAR(value, 0.0, 1e-7);
