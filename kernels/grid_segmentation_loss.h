@@ -1,6 +1,6 @@
 // The segmentation loss of GridMask, eq. (4)-(9) of the paper with the errata of the specification (section 3.5):
-//   L = scale * sum_j (1 / D_j) sum_cells (1 / |g|) sum_{p in g} [BCE(alpha cos(X_p, F), y_p) + BCE(alpha cos(X_p, B),
-//   1 - y_p)]
+//   L = scale * sum_j (1 / D_j) sum_cells (1 / |g|) sum_{p in g} [L_f(p) + L_b(p)]
+//   L_f = BCE(alpha cos(X_p, F), y_p),  L_b = BCE(alpha cos(X_p, B), 1 - y_p)
 // F and B are the foreground and background vectors of the cell, D_j the number of cells of box j that hold a pixel
 // centre (or k^2), y the ground truth. BCE takes logits: softplus(z) - t z.
 // A pixel centre ((u + .5) stride, (v + .5) stride) belongs to the box [x1, x2) x [y1, y2) and there to the cell
