@@ -1,0 +1,302 @@
+// Rows are cut into chunks of fixed size that stay in the first-level cache. A chunk yields per-channel sums in float
+// (few rows, so the rounding is small); chunks are combined in double in their order, so results do not depend on the
+// number of threads. Statistics are two passes inside each chunk, mean first: one pass over memory, no cancellation.
+#include "kernels/group_norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/cpu/parallel.h"
+
+namespace tessera {
+
+namespace {
+
+constexpr int64_t kChunkElements = 8192;
+constexpr int64_t kMaxChunkRows = 256;
+constexpr int64_t kBlock = 256;           // channels whose sums live on the stack
+constexpr int64_t kSerialWork = 1 << 15;  // fewer elements are not worth a second thread
+
+struct Chunk {
+  int64_t segment, begin, rows;
+};
+
+struct ChunkPlan {
+  std::vector<Chunk> chunks;         // ordered by segment
+  std::vector<int64_t> first_chunk;  // [S + 1]
+  int64_t elements = 0;
+
+  ChunkPlan(const RowRange* segments, int64_t segment_count, int64_t channels) {
+    const int64_t most = std::clamp<int64_t>(kChunkElements / channels, 8, kMaxChunkRows);
+    for (int64_t segment = 0; segment < segment_count; ++segment) {
+      const RowRange range = segments[segment];
+      first_chunk.push_back(static_cast<int64_t>(chunks.size()));
+      for (int64_t done = 0; done < range.count; done += most) {
+        chunks.push_back({segment, range.begin + done, std::min(most, range.count - done)});
+      }
+      elements += range.count * channels;
+    }
+    first_chunk.push_back(static_cast<int64_t>(chunks.size()));
+  }
+
+  int64_t size() const { return static_cast<int64_t>(chunks.size()); }
+};
+
+template <typename Body>
+void for_each(const CpuContext& context, int64_t count, int64_t work, Body&& body) {
+  if (work < kSerialWork) {
+    for (int64_t i = 0; i < count; ++i) body(i);
+  } else {
+    parallel_chunks(context, count, 1, [&](int64_t i, int64_t, int64_t) { body(i); });
+  }
+}
+
+// Mean and sum of squared deviations of each channel of one chunk.
+void chunk_statistics(const float* x, int64_t rows, int64_t channels, float* mean, float* deviation) {
+  const float inverse = 1.0f / static_cast<float>(rows);
+  for (int64_t first = 0; first < channels; first += kBlock) {
+    const int64_t width = std::min(kBlock, channels - first);
+    float sum[kBlock] = {}, centre[kBlock], rest[kBlock] = {}, squares[kBlock] = {};
+    int64_t row = 0;
+    for (; row + 4 <= rows; row += 4) {
+      const float* at = x + row * channels + first;
+#pragma omp simd
+      for (int64_t c = 0; c < width; ++c) {
+        sum[c] += (at[c] + at[c + channels]) + (at[c + 2 * channels] + at[c + 3 * channels]);
+      }
+    }
+    for (; row < rows; ++row) {
+      const float* at = x + row * channels + first;
+#pragma omp simd
+      for (int64_t c = 0; c < width; ++c) sum[c] += at[c];
+    }
+    for (int64_t c = 0; c < width; ++c) centre[c] = sum[c] * inverse;
+    for (row = 0; row + 2 <= rows; row += 2) {
+      const float* at = x + row * channels + first;
+#pragma omp simd
+      for (int64_t c = 0; c < width; ++c) {
+        const float a = at[c] - centre[c], b = at[c + channels] - centre[c];
+        rest[c] += a + b;
+        squares[c] += a * a + b * b;
+      }
+    }
+    for (; row < rows; ++row) {
+      const float* at = x + row * channels + first;
+#pragma omp simd
+      for (int64_t c = 0; c < width; ++c) {
+        const float a = at[c] - centre[c];
+        rest[c] += a;
+        squares[c] += a * a;
+      }
+    }
+    // `rest` is what rounding left of the mean.
+    for (int64_t c = 0; c < width; ++c) {
+      mean[first + c] = centre[c] + rest[c] * inverse;
+      deviation[first + c] = std::max(0.0f, squares[c] - rest[c] * rest[c] * inverse);
+    }
+  }
+}
+
+// Per-channel sums of g and g * xh over one chunk.
+template <bool relu>
+void chunk_gradient_sums(const GroupNormBackwardArgs& args, const Chunk& chunk, const float* mean, const float* rstd,
+                         float* sum, float* product) {
+  const int64_t channels = args.channels;
+  for (int64_t first = 0; first < channels; first += kBlock) {
+    const int64_t width = std::min(kBlock, channels - first);
+    float sums[kBlock] = {}, products[kBlock] = {}, gain[kBlock], centre[kBlock], offset[kBlock];
+    for (int64_t c = 0; c < width; ++c) {
+      gain[c] = rstd[first + c] * args.weight[first + c];
+      centre[c] = mean[first + c];
+      offset[c] = args.bias[first + c];
+    }
+    for (int64_t row = chunk.begin; row < chunk.begin + chunk.rows; ++row) {
+      const float* x = args.x + row * channels + first;
+      const float* dy = args.dy + row * channels + first;
+#pragma omp simd
+      for (int64_t c = 0; c < width; ++c) {
+        const float centred = x[c] - centre[c];
+        const float g = relu && !(centred * gain[c] + offset[c] > 0.0f) ? 0.0f : dy[c];
+        sums[c] += g;
+        products[c] += g * centred;
+      }
+    }
+    for (int64_t c = 0; c < width; ++c) {
+      sum[first + c] = sums[c];
+      product[first + c] = products[c] * rstd[first + c];
+    }
+  }
+}
+
+// Coefficients of a segment, channel by channel: dx = gain * g - level - (x - mean) * slope.
+struct SegmentCoefficients {
+  const float *mean, *gain, *level, *slope;
+};
+
+template <bool relu>
+void chunk_input_gradient(const GroupNormBackwardArgs& args, const Chunk& chunk, const SegmentCoefficients& at) {
+  const int64_t channels = args.channels;
+  for (int64_t row = chunk.begin; row < chunk.begin + chunk.rows; ++row) {
+    const float* x = args.x + row * channels;
+    const float* dy = args.dy + row * channels;
+    float* dx = args.dx + row * channels;
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      const float centred = x[c] - at.mean[c];
+      const float g = relu && !(centred * at.gain[c] + args.bias[c] > 0.0f) ? 0.0f : dy[c];
+      dx[c] = at.gain[c] * g - at.level[c] - centred * at.slope[c];
+    }
+  }
+}
+
+template <bool relu>
+void normalise_chunk(const GroupNormForwardArgs& args, const Chunk& chunk, const float* mean, const float* gain) {
+  const int64_t channels = args.channels;
+  for (int64_t row = chunk.begin; row < chunk.begin + chunk.rows; ++row) {
+    const float* x = args.x + row * channels;
+    float* y = args.y + row * channels;
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      const float value = (x[c] - mean[c]) * gain[c] + args.bias[c];
+      y[c] = relu && !(value > 0.0f) ? 0.0f : value;
+    }
+  }
+}
+
+}  // namespace
+
+void group_norm_forward(CpuContext& context, const GroupNormForwardArgs& args) {
+  const int64_t channels = args.channels, size = channels / args.groups;
+  const ChunkPlan plan(args.segments, args.segment_count, channels);
+  Scratch<float> partial(context, static_cast<size_t>(plan.size() * 2 * channels));
+  for_each(context, plan.size(), plan.elements, [&](int64_t index) {
+    const Chunk& chunk = plan.chunks[static_cast<size_t>(index)];
+    float* mean = partial.data() + index * 2 * channels;
+    chunk_statistics(args.x + chunk.begin * channels, chunk.rows, channels, mean, mean + channels);
+  });
+
+  Scratch<float> coefficients(context, static_cast<size_t>(args.segment_count * 2 * channels));
+  for_each(context, args.segment_count * args.groups, plan.elements, [&](int64_t index) {
+    const int64_t segment = index / args.groups, group = index % args.groups;
+    const int64_t begin = plan.first_chunk[static_cast<size_t>(segment)];
+    const int64_t end = plan.first_chunk[static_cast<size_t>(segment) + 1];
+    const double count = static_cast<double>(args.segments[segment].count * size);
+    double sum = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const float* means = partial.data() + i * 2 * channels + group * size;
+      double of_chunk = 0;
+      for (int64_t c = 0; c < size; ++c) of_chunk += means[c];
+      sum += of_chunk * static_cast<double>(plan.chunks[static_cast<size_t>(i)].rows);
+    }
+    const double mean = count > 0 ? sum / count : 0.0;
+    double squares = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const float* means = partial.data() + i * 2 * channels + group * size;
+      double within = 0, between = 0;
+      for (int64_t c = 0; c < size; ++c) {
+        within += means[channels + c];
+        between += (means[c] - mean) * (means[c] - mean);
+      }
+      squares += within + between * static_cast<double>(plan.chunks[static_cast<size_t>(i)].rows);
+    }
+    const double rstd = 1.0 / std::sqrt((count > 0 ? squares / count : 0.0) + args.epsilon);
+    args.mean[index] = static_cast<float>(mean);
+    args.rstd[index] = static_cast<float>(rstd);
+    float* row = coefficients.data() + segment * 2 * channels + group * size;
+    for (int64_t c = 0; c < size; ++c) {
+      row[c] = args.mean[index];
+      row[channels + c] = args.rstd[index] * args.weight[group * size + c];
+    }
+  });
+
+  for_each(context, plan.size(), plan.elements, [&](int64_t index) {
+    const Chunk& chunk = plan.chunks[static_cast<size_t>(index)];
+    const float* mean = coefficients.data() + chunk.segment * 2 * channels;
+    if (args.relu) {
+      normalise_chunk<true>(args, chunk, mean, mean + channels);
+    } else {
+      normalise_chunk<false>(args, chunk, mean, mean + channels);
+    }
+  });
+}
+
+void group_norm_backward(CpuContext& context, const GroupNormBackwardArgs& args) {
+  const int64_t channels = args.channels, size = channels / args.groups;
+  const ChunkPlan plan(args.segments, args.segment_count, channels);
+
+  // Per segment and channel: mean, rstd, then the coefficients of SegmentCoefficients.
+  Scratch<float> coefficients(context, static_cast<size_t>(args.segment_count * 5 * channels));
+  const auto row_of = [&](int64_t segment, int64_t which) {
+    return coefficients.data() + (segment * 5 + which) * channels;
+  };
+  for (int64_t segment = 0; segment < args.segment_count; ++segment) {
+    for (int64_t c = 0; c < channels; ++c) {
+      row_of(segment, 0)[c] = args.mean[segment * args.groups + c / size];
+      row_of(segment, 1)[c] = args.rstd[segment * args.groups + c / size];
+    }
+  }
+
+  Scratch<float> partial(context, static_cast<size_t>(plan.size() * 2 * channels));
+  for_each(context, plan.size(), plan.elements, [&](int64_t index) {
+    const Chunk& chunk = plan.chunks[static_cast<size_t>(index)];
+    float* sum = partial.data() + index * 2 * channels;
+    const float *mean = row_of(chunk.segment, 0), *rstd = row_of(chunk.segment, 1);
+    if (args.relu) {
+      chunk_gradient_sums<true>(args, chunk, mean, rstd, sum, sum + channels);
+    } else {
+      chunk_gradient_sums<false>(args, chunk, mean, rstd, sum, sum + channels);
+    }
+  });
+
+  Scratch<double> sums(context, static_cast<size_t>(args.segment_count * 2 * channels));
+  for_each(context, args.segment_count, plan.elements, [&](int64_t segment) {
+    double* total = sums.data() + segment * 2 * channels;
+    std::fill(total, total + 2 * channels, 0.0);
+    for (int64_t i = plan.first_chunk[static_cast<size_t>(segment)];
+         i < plan.first_chunk[static_cast<size_t>(segment) + 1]; ++i) {
+      const float* of_chunk = partial.data() + i * 2 * channels;
+#pragma omp simd
+      for (int64_t c = 0; c < 2 * channels; ++c) total[c] += of_chunk[c];
+    }
+    const double count = static_cast<double>(std::max<int64_t>(1, args.segments[segment].count * size));
+    for (int64_t group = 0; group < args.groups; ++group) {
+      double sum = 0, product = 0;
+      for (int64_t c = group * size; c < (group + 1) * size; ++c) {
+        sum += total[c] * args.weight[c];
+        product += total[channels + c] * args.weight[c];
+      }
+      const double rstd = args.rstd[segment * args.groups + group];
+      for (int64_t c = group * size; c < (group + 1) * size; ++c) {
+        row_of(segment, 2)[c] = row_of(segment, 1)[c] * args.weight[c];
+        row_of(segment, 3)[c] = static_cast<float>(rstd * sum / count);
+        row_of(segment, 4)[c] = static_cast<float>(rstd * rstd * product / count);
+      }
+    }
+  });
+
+  for (const int which : {0, 1}) {
+    float* gradient = which == 0 ? args.dbias : args.dweight;
+    if (gradient == nullptr) continue;
+    for (int64_t c = 0; c < channels; ++c) {
+      double total = 0;
+      for (int64_t segment = 0; segment < args.segment_count; ++segment) {
+        total += sums[static_cast<size_t>((segment * 2 + which) * channels + c)];
+      }
+      gradient[c] = static_cast<float>(total);
+    }
+  }
+  if (args.dx == nullptr) return;
+  for_each(context, plan.size(), plan.elements, [&](int64_t index) {
+    const Chunk& chunk = plan.chunks[static_cast<size_t>(index)];
+    const SegmentCoefficients at{row_of(chunk.segment, 0), row_of(chunk.segment, 2), row_of(chunk.segment, 3),
+                                 row_of(chunk.segment, 4)};
+    if (args.relu) {
+      chunk_input_gradient<true>(args, chunk, at);
+    } else {
+      chunk_input_gradient<false>(args, chunk, at);
+    }
+  });
+}
+
+}  // namespace tessera

@@ -1,0 +1,187 @@
+// Both directions of the bilinear resize are separable: rows are blended first (or gathered, in backward) into one row
+// of scratch per thread, then pixels along it.
+#include "kernels/resize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/cpu/parallel.h"
+
+namespace tessera {
+
+namespace {
+
+// Where one output position reads: (1 - weight) * in[low] + weight * in[high].
+struct Tap {
+  int64_t low, high;
+  float weight;
+};
+
+std::vector<Tap> bilinear_taps(int64_t in, int64_t out) {
+  std::vector<Tap> taps(static_cast<size_t>(out));
+  const double ratio = static_cast<double>(in) / static_cast<double>(out);
+  for (int64_t i = 0; i < out; ++i) {
+    const double source = std::clamp((static_cast<double>(i) + 0.5) * ratio - 0.5, 0.0, static_cast<double>(in - 1));
+    const int64_t low = static_cast<int64_t>(source);
+    taps[static_cast<size_t>(i)] = {low, std::min(low + 1, in - 1),
+                                    static_cast<float>(source - static_cast<double>(low))};
+  }
+  return taps;
+}
+
+// The transposed table: which output positions read input position i, and with what weight.
+struct Readers {
+  struct Entry {
+    int64_t output;
+    float weight;
+  };
+  std::vector<Entry> entries;
+  std::vector<size_t> begin;  // [in + 1]
+
+  Readers(const std::vector<Tap>& taps, int64_t in) : begin(static_cast<size_t>(in) + 1, 0) {
+    const auto visit = [&](auto&& use) {
+      for (size_t i = 0; i < taps.size(); ++i) {
+        const Tap& tap = taps[i];
+        if (tap.weight < 1.0f) use(tap.low, i, 1.0f - tap.weight);
+        if (tap.weight > 0.0f) use(tap.high, i, tap.weight);
+      }
+    };
+    visit([&](int64_t input, size_t, float) { ++begin[static_cast<size_t>(input) + 1]; });
+    for (size_t i = 1; i < begin.size(); ++i) begin[i] += begin[i - 1];
+    entries.resize(begin.back());
+    std::vector<size_t> next(begin.begin(), begin.end() - 1);
+    visit([&](int64_t input, size_t output, float weight) {
+      entries[next[static_cast<size_t>(input)]++] = {static_cast<int64_t>(output), weight};
+    });
+  }
+};
+
+// to = (assign ? 0 : to) + weight * from
+void accumulate(float* to, const float* from, float weight, int64_t count, bool assign) {
+  if (assign) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) to[i] = weight * from[i];
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) to[i] += weight * from[i];
+  }
+}
+
+void blend(float* to, const float* low, const float* high, float weight, int64_t count) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) to[i] = low[i] + weight * (high[i] - low[i]);
+}
+
+int64_t grain(int64_t row_elements) { return std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, row_elements)); }
+
+int64_t ceiling(int64_t numerator, int64_t denominator) { return (numerator + denominator - 1) / denominator; }
+
+}  // namespace
+
+void resize_bilinear_forward(CpuContext& context, const ResizeForwardArgs& args) {
+  const ResizeExtents& at = args.extents;
+  const std::vector<Tap> vertical = bilinear_taps(at.in_height, at.out_height);
+  const std::vector<Tap> horizontal = bilinear_taps(at.in_width, at.out_width);
+  const int64_t in_row = at.in_width * at.channels, out_row = at.out_width * at.channels;
+  parallel_for(context, at.images * at.out_height, grain(in_row + out_row), [&](int64_t begin, int64_t end) {
+    Scratch<float> blended(context, static_cast<size_t>(in_row));
+    for (int64_t row = begin; row < end; ++row) {
+      const Tap& tap = vertical[static_cast<size_t>(row % at.out_height)];
+      const float* image = args.x + row / at.out_height * at.in_height * in_row;
+      const float* source = image + tap.low * in_row;
+      if (tap.weight > 0.0f) {
+        blend(blended.data(), source, image + tap.high * in_row, tap.weight, in_row);
+        source = blended.data();
+      }
+      float* y = args.y + row * out_row;
+      for (int64_t x = 0; x < at.out_width; ++x) {
+        const Tap& across = horizontal[static_cast<size_t>(x)];
+        blend(y + x * at.channels, source + across.low * at.channels, source + across.high * at.channels, across.weight,
+              at.channels);
+      }
+    }
+  });
+}
+
+void resize_bilinear_backward(CpuContext& context, const ResizeBackwardArgs& args) {
+  const ResizeExtents& at = args.extents;
+  const Readers vertical(bilinear_taps(at.in_height, at.out_height), at.in_height);
+  const Readers horizontal(bilinear_taps(at.in_width, at.out_width), at.in_width);
+  const int64_t in_row = at.in_width * at.channels, out_row = at.out_width * at.channels;
+  parallel_for(context, at.images * at.in_height, grain(in_row + out_row), [&](int64_t begin, int64_t end) {
+    Scratch<float> gathered(context, static_cast<size_t>(out_row));
+    for (int64_t row = begin; row < end; ++row) {
+      const size_t y = static_cast<size_t>(row % at.in_height);
+      const float* image = args.dy + row / at.in_height * at.out_height * out_row;
+      float* dx = args.dx + row * in_row;
+      if (vertical.begin[y] == vertical.begin[y + 1]) {  // skipped by a strong reduction
+        std::fill(dx, dx + in_row, 0.0f);
+        continue;
+      }
+      for (size_t i = vertical.begin[y]; i < vertical.begin[y + 1]; ++i) {
+        const Readers::Entry& entry = vertical.entries[i];
+        accumulate(gathered.data(), image + entry.output * out_row, entry.weight, out_row, i == vertical.begin[y]);
+      }
+      for (int64_t x = 0; x < at.in_width; ++x) {
+        float* pixel = dx + x * at.channels;
+        const size_t first = horizontal.begin[static_cast<size_t>(x)];
+        const size_t last = horizontal.begin[static_cast<size_t>(x) + 1];
+        if (first == last) std::fill(pixel, pixel + at.channels, 0.0f);
+        for (size_t i = first; i < last; ++i) {
+          const Readers::Entry& entry = horizontal.entries[i];
+          accumulate(pixel, gathered.data() + entry.output * at.channels, entry.weight, at.channels, i == first);
+        }
+      }
+    }
+  });
+}
+
+void resize_nearest_forward(CpuContext& context, const ResizeForwardArgs& args) {
+  const ResizeExtents& at = args.extents;
+  const int64_t in_row = at.in_width * at.channels, out_row = at.out_width * at.channels;
+  parallel_for(context, at.images * at.out_height, grain(out_row), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t source_row = row % at.out_height * at.in_height / at.out_height;
+      const float* source = args.x + (row / at.out_height * at.in_height + source_row) * in_row;
+      for (int64_t x = 0; x < at.out_width; ++x) {
+        const float* from = source + x * at.in_width / at.out_width * at.channels;
+        float* y = args.y + row * out_row + x * at.channels;
+        if (args.addend == nullptr) {
+          std::copy(from, from + at.channels, y);
+        } else {
+          const float* addend = args.addend + row * out_row + x * at.channels;
+#pragma omp simd
+          for (int64_t c = 0; c < at.channels; ++c) y[c] = from[c] + addend[c];
+        }
+      }
+    }
+  });
+}
+
+void resize_nearest_backward(CpuContext& context, const ResizeBackwardArgs& args) {
+  const ResizeExtents& at = args.extents;
+  const int64_t in_row = at.in_width * at.channels, out_row = at.out_width * at.channels;
+  parallel_for(context, at.images * at.in_height, grain(in_row + out_row), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t y = row % at.in_height;
+      // floor(dst * in / out) == y  <=>  ceil(y * out / in) <= dst < ceil((y + 1) * out / in)
+      const int64_t top = ceiling(y * at.out_height, at.in_height);
+      const int64_t bottom = ceiling((y + 1) * at.out_height, at.in_height);
+      const float* image = args.dy + row / at.in_height * at.out_height * out_row;
+      for (int64_t x = 0; x < at.in_width; ++x) {
+        const int64_t left = ceiling(x * at.out_width, at.in_width);
+        const int64_t right = ceiling((x + 1) * at.out_width, at.in_width);
+        float* pixel = args.dx + row * in_row + x * at.channels;
+        if (top == bottom || left == right) std::fill(pixel, pixel + at.channels, 0.0f);
+        for (int64_t v = top; v < bottom; ++v) {
+          for (int64_t u = left; u < right; ++u) {
+            accumulate(pixel, image + v * out_row + u * at.channels, 1.0f, at.channels, v == top && u == left);
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace tessera

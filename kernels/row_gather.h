@@ -1,0 +1,32 @@
+// y[j] = x[index[j]] for rows of C values; dx[r] = sum of dy[j] over the j with index[j] = r, in the order of j.
+// Indices may repeat. Throws std::out_of_range when an index is outside [0, rows).
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/context.h"
+
+namespace tessera {
+
+struct RowGatherForwardArgs {
+  const float* x;        // [rows, channels]
+  const int32_t* index;  // [count]
+  float* y;              // [count, channels]
+  int64_t rows;
+  int64_t count;
+  int64_t channels;
+};
+
+struct RowGatherBackwardArgs {
+  const float* dy;       // [count, channels]
+  const int32_t* index;  // [count]
+  float* dx;             // [rows, channels], overwritten
+  int64_t rows;
+  int64_t count;
+  int64_t channels;
+};
+
+void row_gather_forward(CpuContext& context, const RowGatherForwardArgs& args);
+void row_gather_backward(CpuContext& context, const RowGatherBackwardArgs& args);
+
+}  // namespace tessera

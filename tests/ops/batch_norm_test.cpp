@@ -1,0 +1,77 @@
+#include "engine/ops/batch_norm.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/ops/frozen_batch_norm.h"
+#include "tests/ops/op_check.h"
+#include "tests/ops/thread_invariance.h"
+#include "tests/reference/group_norm.h"
+#include "tests/reference/relu.h"
+
+namespace tessera {
+namespace {
+
+using namespace testing_support;
+
+TEST(BatchNorm, AgreesWithOracle) {
+  for (const Shape& shape : {Shape{2, 3, 5, 7}, Shape{1, 2, 1, 3}, Shape{3, 1, 1, 16}, Shape{1, 1, 1, 4}}) {
+    for (const bool relu : {false, true}) {
+      const int64_t channels = shape[3], rows = shape.elements() / channels;
+      // With one or two values per channel the true gradient is (nearly) nothing: what is left of terms that cancel is
+      // measured against those terms, rstd * g, and not against their difference.
+      OpTolerance tolerance;
+      if (rows <= 2) tolerance.gradient_absolute = 0.05;
+      check_op(
+          "batch_norm " + shape.to_string(),
+          {random_input(shape, 1, 2.0, 1.0), random_input({channels}, 2, 1, 1), random_input({channels}, 3)},
+          [&](Tape& tape, const std::vector<Variable>& in) {
+            return batch_norm(tape, in[0], in[1], in[2], {}, {}, {.relu = relu});
+          },
+          [&](const auto& in) {
+            return reference::group_norm(in[0], in[1], in[2], {{0, rows}}, channels, 1e-5f, relu);
+          },
+          tolerance);
+    }
+  }
+}
+
+TEST(BatchNorm, MovesTheRunningStatistics) {
+  CpuContext context(2);
+  Tape tape(context);
+  // Channel 0: 1, 3, 5, 7: mean 4, unbiased variance 20 / 3. Channel 1: all 2: variance 0.
+  const Variable x =
+      tape.input(Tensor::from_host<float>(context, {2, 1, 2, 2}, std::vector<float>{1, 2, 3, 2, 5, 2, 7, 2}));
+  const Tensor mean = Tensor::from_host<float>(context, {2}, std::vector<float>{0, 10});
+  const Tensor variance = Tensor::from_host<float>(context, {2}, std::vector<float>{1, 1});
+  const Tensor one = Tensor::from_host<float>(context, {2}, std::vector<float>{1, 1});
+  batch_norm(tape, x, one, one, mean, variance, {.momentum = 0.25f});
+  const std::vector<float> means = mean.to_host<float>(context), variances = variance.to_host<float>(context);
+  EXPECT_FLOAT_EQ(means[0], 1.0f);
+  EXPECT_FLOAT_EQ(means[1], 8.0f);
+  EXPECT_NEAR(variances[0], 0.75 + 0.25 * 20 / 3, 1e-5);
+  EXPECT_NEAR(variances[1], 0.75, 1e-6);
+}
+
+TEST(BatchNorm, DoesNotDependOnTheNumberOfThreads) {
+  expect_same_bits_for_any_threads("batch_norm",
+                                   {random_input({2, 40, 30, 20}, 4), random_input({20}, 5), random_input({20}, 6)},
+                                   [](Tape& tape, const std::vector<Variable>& in) {
+                                     return batch_norm(tape, in[0], in[1], in[2], {}, {}, {.relu = true});
+                                   });
+}
+
+TEST(FrozenBatchNorm, IsAnAffineOfItsStatistics) {
+  CpuContext context(1);
+  const auto tensor = [&](std::vector<float> values) { return Tensor::from_host<float>(context, {2}, values); };
+  const AffineTensors affine =
+      frozen_batch_norm_affine(context, tensor({2, 3}), tensor({1, -1}), tensor({4, 5}), tensor({4, 0.25}), 0.0f);
+  EXPECT_EQ(affine.scale.to_host<float>(context), (std::vector<float>{1, 6}));
+  EXPECT_EQ(affine.shift.to_host<float>(context), (std::vector<float>{-3, -31}));
+  const AffineTensors softened =
+      frozen_batch_norm_affine(context, tensor({1, 1}), tensor({0, 0}), tensor({0, 1}), tensor({0, 0}), 0.25f);
+  EXPECT_EQ(softened.scale.to_host<float>(context), (std::vector<float>{2, 2}));
+  EXPECT_EQ(softened.shift.to_host<float>(context), (std::vector<float>{0, -2}));
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,51 @@
+#include "engine/ops/row_gather.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "tests/ops/op_check.h"
+#include "tests/ops/thread_invariance.h"
+#include "tests/reference/row_gather.h"
+
+namespace tessera {
+namespace {
+
+using namespace testing_support;
+
+TEST(RowGather, AgreesWithOracle) {
+  for (const std::vector<int32_t>& index :
+       std::vector<std::vector<int32_t>>{{0}, {6, 0, 3}, {2, 2, 2, 5, 2}, {0, 1, 2, 3, 4, 5, 6, 0}, {}}) {
+    for (const int64_t channels : {1, 4, 19}) {
+      check_op(
+          "row_gather", {random_input({7, channels}, 1)},
+          [&](Tape& tape, const std::vector<Variable>& in) {
+            const int64_t count = static_cast<int64_t>(index.size());
+            return row_gather(tape, in[0], Tensor::from_host<int32_t>(tape.context(), {count}, index));
+          },
+          [&](const auto& in) { return reference::row_gather(in[0], index, static_cast<size_t>(channels)); });
+    }
+  }
+}
+
+TEST(RowGather, RefusesForeignRows) {
+  CpuContext context(1);
+  Tape tape(context);
+  const Variable x = Tensor::zeros(context, {3, 2});
+  for (const int32_t row : {-1, 3}) {
+    EXPECT_THROW(row_gather(tape, x, Tensor::from_host<int32_t>(context, {1}, std::vector<int32_t>{row})),
+                 std::out_of_range);
+  }
+}
+
+TEST(RowGather, DoesNotDependOnTheNumberOfThreads) {
+  std::vector<int32_t> index;
+  for (int32_t j = 0; j < 500; ++j) index.push_back(j * j % 97);
+  expect_same_bits_for_any_threads(
+      "row_gather", {random_input({100, 2000}, 2)}, [&](Tape& tape, const std::vector<Variable>& in) {
+        return row_gather(tape, in[0], Tensor::from_host<int32_t>(tape.context(), {500}, index));
+      });
+}
+
+}  // namespace
+}  // namespace tessera

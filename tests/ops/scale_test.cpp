@@ -1,0 +1,78 @@
+#include "engine/ops/scale.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/ops/scale_levels.h"
+#include "tests/ops/op_check.h"
+#include "tests/ops/thread_invariance.h"
+
+namespace tessera {
+namespace {
+
+using namespace testing_support;
+
+TEST(Scale, AgreesWithOracle) {
+  for (const float factor : {0.0f, -1.5f, 3.0f}) {
+    check_op(
+        "scale", {random_input({3, 7}, 1)},
+        [&](Tape& tape, const std::vector<Variable>& in) { return scale(tape, in[0], factor); },
+        [&](const auto& in) {
+          std::vector<double> y = in[0];
+          for (double& value : y) value *= factor;
+          return y;
+        });
+  }
+}
+
+PyramidGeometry two_images() {
+  PyramidGeometry geometry(2);
+  geometry.add_level(3, 5, 8);
+  geometry.add_level(2, 2, 16);
+  geometry.add_level(1, 1, 32);
+  return geometry;
+}
+
+TEST(ScaleLevels, AgreesWithOracle) {
+  const PyramidGeometry geometry = two_images();
+  for (const ScaleActivation activation : {ScaleActivation::none, ScaleActivation::relu, ScaleActivation::exp}) {
+    for (const bool frozen : {false, true}) {
+      std::vector<OpInput> inputs = {random_input_away_from_zero({geometry.rows(), 4}, 2)};
+      for (const double value : {1.0, 0.5, 1.75}) inputs.push_back({{1}, {value}, !frozen});
+      check_op(
+          "scale_levels", inputs,
+          [&](Tape& tape, const std::vector<Variable>& in) {
+            return scale_levels(tape, {in[0], geometry}, {in[1], in[2], in[3]}, activation).rows;
+          },
+          [&](const auto& in) {
+            std::vector<double> y = in[0];
+            for (size_t i = 0; i < y.size(); ++i) {
+              const size_t row = i / 4;
+              y[i] *= in[row < 30 ? 1 : row < 38 ? 2 : 3][0];
+              if (activation == ScaleActivation::relu) y[i] = std::max(y[i], 0.0);
+              if (activation == ScaleActivation::exp) y[i] = std::exp(y[i]);
+            }
+            return y;
+          });
+    }
+  }
+}
+
+TEST(ScaleLevels, DoesNotDependOnTheNumberOfThreads) {
+  PyramidGeometry geometry(1);
+  geometry.add_level(100, 168, 8);
+  expect_same_bits_for_any_threads("scale_levels", {random_input({geometry.rows(), 4}, 3), random_input({1}, 4)},
+                                   [&](Tape& tape, const std::vector<Variable>& in) {
+                                     return scale_levels(tape, {in[0], geometry}, {in[1]}, ScaleActivation::exp).rows;
+                                   });
+}
+
+TEST(ScaleLevels, RefusesAWrongNumberOfScales) {
+  PlanContext context;
+  Tape tape(context);
+  const PyramidGeometry geometry = two_images();
+  const Variable rows = Tensor::empty(context, {geometry.rows(), 4}), one = Tensor::empty(context, {1});
+  EXPECT_THROW(scale_levels(tape, {rows, geometry}, {one, one}, ScaleActivation::none), Error);
+}
+
+}  // namespace
+}  // namespace tessera
