@@ -31,4 +31,11 @@ struct Image {
   friend bool operator==(const Image&, const Image&) = default;
 };
 
+// Lays `color` over one pixel; cover 0..1.
+inline void blend(Image& image, int y, int x, Rgb color, float cover) {
+  uint8_t* pixel = image.at(y, x);
+  const uint8_t source[3] = {color.r, color.g, color.b};
+  for (int c = 0; c < 3; ++c) pixel[c] = static_cast<uint8_t>(pixel[c] + (source[c] - pixel[c]) * cover + 0.5f);
+}
+
 }  // namespace tessera
