@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kChunkElements = 8192;
 constexpr int64_t kMaxChunkRows = 256;
 constexpr int64_t kBlock = 256;           // channels whose sums live on the stack
-constexpr int64_t kSerialWork = 1 << 15;  // fewer elements are not worth a second thread
+constexpr int64_t kSerialWork = 1 << 16;  // fewer elements are not worth a second thread
 
 struct Chunk {
   int64_t segment, begin, rows;
@@ -52,44 +52,48 @@ void for_each(const CpuContext& context, int64_t count, int64_t work, Body&& bod
   }
 }
 
+// The loops below run over channels and, unrolled inside, over kRows rows at once: per-channel values are loaded and
+// stored once for that many rows.
+constexpr int kRows = 4;
+
+// Calls body.operator()<rows>(row) for pieces of kRows rows and single rows at the end.
+template <typename Body>
+void for_row_pieces(int64_t begin, int64_t end, Body&& body) {
+  int64_t row = begin;
+  for (; row + kRows <= end; row += kRows) body.template operator()<kRows>(row);
+  for (; row < end; ++row) body.template operator()<1>(row);
+}
+
 // Mean and sum of squared deviations of each channel of one chunk.
 void chunk_statistics(const float* x, int64_t rows, int64_t channels, float* mean, float* deviation) {
   const float inverse = 1.0f / static_cast<float>(rows);
   for (int64_t first = 0; first < channels; first += kBlock) {
     const int64_t width = std::min(kBlock, channels - first);
     float sum[kBlock] = {}, centre[kBlock], rest[kBlock] = {}, squares[kBlock] = {};
-    int64_t row = 0;
-    for (; row + 4 <= rows; row += 4) {
+    for_row_pieces(0, rows, [&]<int count>(int64_t row) {
       const float* at = x + row * channels + first;
 #pragma omp simd
       for (int64_t c = 0; c < width; ++c) {
-        sum[c] += (at[c] + at[c + channels]) + (at[c + 2 * channels] + at[c + 3 * channels]);
+        float total = 0;
+        for (int r = 0; r < count; ++r) total += at[c + r * channels];
+        sum[c] += total;
       }
-    }
-    for (; row < rows; ++row) {
-      const float* at = x + row * channels + first;
-#pragma omp simd
-      for (int64_t c = 0; c < width; ++c) sum[c] += at[c];
-    }
+    });
     for (int64_t c = 0; c < width; ++c) centre[c] = sum[c] * inverse;
-    for (row = 0; row + 2 <= rows; row += 2) {
+    for_row_pieces(0, rows, [&]<int count>(int64_t row) {
       const float* at = x + row * channels + first;
 #pragma omp simd
       for (int64_t c = 0; c < width; ++c) {
-        const float a = at[c] - centre[c], b = at[c + channels] - centre[c];
-        rest[c] += a + b;
-        squares[c] += a * a + b * b;
+        float total = 0, of_squares = 0;
+        for (int r = 0; r < count; ++r) {
+          const float centred = at[c + r * channels] - centre[c];
+          total += centred;
+          of_squares += centred * centred;
+        }
+        rest[c] += total;
+        squares[c] += of_squares;
       }
-    }
-    for (; row < rows; ++row) {
-      const float* at = x + row * channels + first;
-#pragma omp simd
-      for (int64_t c = 0; c < width; ++c) {
-        const float a = at[c] - centre[c];
-        rest[c] += a;
-        squares[c] += a * a;
-      }
-    }
+    });
     // `rest` is what rounding left of the mean.
     for (int64_t c = 0; c < width; ++c) {
       mean[first + c] = centre[c] + rest[c] * inverse;
@@ -111,17 +115,23 @@ void chunk_gradient_sums(const GroupNormBackwardArgs& args, const Chunk& chunk, 
       centre[c] = mean[first + c];
       offset[c] = args.bias[first + c];
     }
-    for (int64_t row = chunk.begin; row < chunk.begin + chunk.rows; ++row) {
+    for_row_pieces(chunk.begin, chunk.begin + chunk.rows, [&]<int count>(int64_t row) {
       const float* x = args.x + row * channels + first;
       const float* dy = args.dy + row * channels + first;
 #pragma omp simd
       for (int64_t c = 0; c < width; ++c) {
-        const float centred = x[c] - centre[c];
-        const float g = relu && !(centred * gain[c] + offset[c] > 0.0f) ? 0.0f : dy[c];
-        sums[c] += g;
-        products[c] += g * centred;
+        float total = 0, of_products = 0;
+        for (int r = 0; r < count; ++r) {
+          const float centred = x[c + r * channels] - centre[c];
+          const float given = dy[c + r * channels];
+          const float g = relu && !(centred * gain[c] + offset[c] > 0.0f) ? 0.0f : given;
+          total += g;
+          of_products += g * centred;
+        }
+        sums[c] += total;
+        products[c] += of_products;
       }
-    }
+    });
     for (int64_t c = 0; c < width; ++c) {
       sum[first + c] = sums[c];
       product[first + c] = products[c] * rstd[first + c];
@@ -137,31 +147,38 @@ struct SegmentCoefficients {
 template <bool relu>
 void chunk_input_gradient(const GroupNormBackwardArgs& args, const Chunk& chunk, const SegmentCoefficients& at) {
   const int64_t channels = args.channels;
-  for (int64_t row = chunk.begin; row < chunk.begin + chunk.rows; ++row) {
+  const float *mean = at.mean, *gain = at.gain, *level = at.level, *slope = at.slope, *bias = args.bias;
+  for_row_pieces(chunk.begin, chunk.begin + chunk.rows, [&]<int count>(int64_t row) {
     const float* x = args.x + row * channels;
     const float* dy = args.dy + row * channels;
     float* dx = args.dx + row * channels;
 #pragma omp simd
     for (int64_t c = 0; c < channels; ++c) {
-      const float centred = x[c] - at.mean[c];
-      const float g = relu && !(centred * at.gain[c] + args.bias[c] > 0.0f) ? 0.0f : dy[c];
-      dx[c] = at.gain[c] * g - at.level[c] - centred * at.slope[c];
+      for (int r = 0; r < count; ++r) {
+        const float centred = x[c + r * channels] - mean[c];
+        const float given = dy[c + r * channels];
+        const float g = relu && !(centred * gain[c] + bias[c] > 0.0f) ? 0.0f : given;
+        dx[c + r * channels] = gain[c] * g - level[c] - centred * slope[c];
+      }
     }
-  }
+  });
 }
 
 template <bool relu>
 void normalise_chunk(const GroupNormForwardArgs& args, const Chunk& chunk, const float* mean, const float* gain) {
   const int64_t channels = args.channels;
-  for (int64_t row = chunk.begin; row < chunk.begin + chunk.rows; ++row) {
+  const float* bias = args.bias;
+  for_row_pieces(chunk.begin, chunk.begin + chunk.rows, [&]<int count>(int64_t row) {
     const float* x = args.x + row * channels;
     float* y = args.y + row * channels;
 #pragma omp simd
     for (int64_t c = 0; c < channels; ++c) {
-      const float value = (x[c] - mean[c]) * gain[c] + args.bias[c];
-      y[c] = relu && !(value > 0.0f) ? 0.0f : value;
+      for (int r = 0; r < count; ++r) {
+        const float value = (x[c + r * channels] - mean[c]) * gain[c] + bias[c];
+        y[c + r * channels] = relu && !(value > 0.0f) ? 0.0f : value;
+      }
     }
-  }
+  });
 }
 
 }  // namespace
