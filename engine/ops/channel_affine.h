@@ -1,5 +1,5 @@
 // y = relu?( x * scale + shift ) with constant scale [C] and shift [C] over the last extent of x: frozen batch norm in
-// training, where it is kept apart from the convolution (spec/gridmask.md section 1.3).
+// training, where it is kept apart from the convolution (specification, section 1.3).
 #pragma once
 
 #include "engine/autograd/tape.h"

@@ -1,4 +1,4 @@
-// Batch norm with fixed statistics as an affine per channel (spec/gridmask.md section 1.3): y = x * scale + shift, to
+// Batch norm with fixed statistics as an affine per channel (specification, section 1.3): y = x * scale + shift, to
 // be applied by channel_affine, or given to conv2d as its scale and shift.
 #pragma once
 

@@ -1,6 +1,6 @@
 // Group normalisation over the pixels of each image and C / groups consecutive channels, biased variance, with affine
 // weight [C], bias [C] and an optional fused ReLU. On a pyramid the statistics are per image and level, padding area
-// included (spec/gridmask.md section 0; same numbers as torch.nn.functional.group_norm on each level). Statistics are
+// included (specification, section 0; same numbers as torch.nn.functional.group_norm on each level). Statistics are
 // accumulated in double from partial sums of fixed size: the result does not depend on the number of threads.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Change of height and width of maps [N, h, w, C] (spec/gridmask.md sections 0 and 1.4). Any size to any size >= 1;
+// Change of height and width of maps [N, h, w, C] (specification, sections 0 and 1.4). Any size to any size >= 1;
 // backward is deterministic (a gather).
 #pragma once
 

@@ -1,5 +1,5 @@
 // y_l = activation(s_l * x_l) with one learned scalar s_l per level of a pyramid: the box regression of FCOS
-// (spec/gridmask.md section 2.1; relu in AdelaiDet, exp in FCOS 2019).
+// (specification, section 2.1; relu in AdelaiDet, exp in FCOS 2019).
 #pragma once
 
 #include <vector>
