@@ -127,20 +127,4 @@ std::pair<int, int> resized_size(int height, int width, int short_side, int max_
   return {std::max(1, int(new_height + 0.5)), std::max(1, int(new_width + 0.5))};
 }
 
-Bitmap resize_nearest(const Bitmap& mask, int height, int width) {
-  TESSERA_CHECK(mask.height >= 1 && mask.width >= 1 && height >= 1 && width >= 1, "mask {}x{} to {}x{}", mask.height,
-                mask.width, height, width);
-  const auto source_index = [](int i, int in, int out) {
-    return std::min(int((int64_t(2) * i + 1) * in / (int64_t(2) * out)), in - 1);
-  };
-  std::vector<int> columns(width);
-  for (int x = 0; x < width; ++x) columns[x] = source_index(x, mask.width, width);
-  Bitmap result{height, width, std::vector<uint8_t>(size_t(height) * width)};
-  for (int y = 0; y < height; ++y) {
-    const uint8_t* row = mask.pixels.data() + size_t(source_index(y, mask.height, height)) * mask.width;
-    for (int x = 0; x < width; ++x) result.pixels[size_t(y) * width + x] = row[columns[x]];
-  }
-  return result;
-}
-
 }  // namespace tessera

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "data/annotations/annotations.h"
 #include "data/image/image.h"
 
 namespace tessera {
@@ -15,8 +14,5 @@ Image resize_bilinear(const Image& image, int height, int width, int threads = 1
 // {height, width}: the short side becomes `short_side`, or less where the long side would exceed `max_side` (0: no
 // cap). Sides round half up, int(x + 0.5), and are at least 1 (detectron2 ResizeShortestEdge; specification 2.6).
 std::pair<int, int> resized_size(int height, int width, int short_side, int max_side);
-
-// Masks: nearest, source index min(floor((i + 0.5) * in / out), in - 1) (specification 12.3).
-Bitmap resize_nearest(const Bitmap& mask, int height, int width);
 
 }  // namespace tessera

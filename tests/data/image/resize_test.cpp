@@ -22,7 +22,7 @@ uint32_t fnv1a(const std::vector<uint8_t>& bytes) {
 }
 
 // Hashes of what Pillow 11's Image.resize((w, h), BILINEAR) makes of the same 7 x 9 picture of pseudo-random bytes.
-TEST(Resize, AgreesWithPillowToTheBit) {
+TEST(ImageResize, AgreesWithPillowToTheBit) {
   const struct {
     int height, width;
     uint32_t hash;
@@ -38,19 +38,19 @@ TEST(Resize, AgreesWithPillowToTheBit) {
   EXPECT_EQ(resize_bilinear(image, 7, 9), image);
 }
 
-TEST(Resize, SameForAnyNumberOfThreads) {
+TEST(ImageResize, SameForAnyNumberOfThreads) {
   const Image image = noise_image(123, 77);
   const Image expected = resize_bilinear(image, 61, 200, 1);
   for (int threads : {2, 3, 7}) EXPECT_EQ(resize_bilinear(image, 61, 200, threads), expected);
 }
 
-TEST(Resize, ConstantStaysConstant) {
+TEST(ImageResize, ConstantStaysConstant) {
   const Image image(13, 4, {255, 128, 1});
   EXPECT_EQ(resize_bilinear(image, 130, 3), Image(130, 3, {255, 128, 1}));
 }
 
 // detectron2's ResizeShortestEdge.get_output_shape, computed by hand.
-TEST(Resize, SizeRule) {
+TEST(ImageResize, SizeRule) {
   using Size = std::pair<int, int>;
   EXPECT_EQ(resized_size(480, 640, 800, 1333), Size(800, 1067));
   EXPECT_EQ(resized_size(640, 480, 800, 1333), Size(1067, 800));
@@ -59,14 +59,6 @@ TEST(Resize, SizeRule) {
   EXPECT_EQ(resized_size(500, 500, 800, 1333), Size(800, 800));
   EXPECT_EQ(resized_size(300, 1000, 800, 0), Size(800, 2667));
   EXPECT_EQ(resized_size(1, 5000, 800, 1333), Size(1, 1333));  // detectron2 would give a side of 0
-}
-
-TEST(Resize, MasksTakeTheNearestPixel) {
-  Bitmap mask{2, 4, {1, 0, 0, 1, 0, 1, 1, 0}};
-  EXPECT_EQ(resize_nearest(mask, 4, 8).pixels, (std::vector<uint8_t>{1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1,
-                                                                     0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0}));
-  // Indices floor((i + 0.5) * 4 / 2) = 1, 3 and floor(0.5 * 2 / 1) = 1.
-  EXPECT_EQ(resize_nearest(mask, 1, 2).pixels, (std::vector<uint8_t>{1, 0}));
 }
 
 }  // namespace

@@ -68,6 +68,17 @@ TEST(Transforms, PositionsAreThoseOfExif) {
         << position;
 }
 
+TEST(Transforms, MasksTakeTheNearestPixel) {
+  const Bitmap mask{2, 4, {1, 0, 0, 1, 0, 1, 1, 0}};
+  EXPECT_EQ(transform_mask(mask, geometry(2, 4, 0, 2)).pixels,
+            (std::vector<uint8_t>{1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1,
+                                  0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0}));
+  SampleGeometry smaller = geometry(2, 4, 0);
+  smaller.resized_height = 1, smaller.resized_width = 2;
+  // Columns floor((i + 0.5) * 4 / 2) = 1, 3; row floor(0.5 * 2 / 1) = 1.
+  EXPECT_EQ(transform_mask(mask, smaller).pixels, (std::vector<uint8_t>{1, 0}));
+}
+
 TEST(Transforms, CropKeepsItsWindow) {
   const Image image = ramp(50, 70);
   SampleGeometry g{
