@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <vector>
 
 #include "kernels/cpu/chunked_sum.h"
+#include "kernels/cpu/grid_axis.h"
 #include "kernels/cpu/vector_math.h"
 
 namespace tessera {
@@ -17,41 +17,8 @@ namespace {
 constexpr float kGuard = 1e-8f;  // least |a||b| of a cosine
 constexpr int kMaxChannels = 256;
 
-// Pixels of a box along one axis, cut into k runs: cell i is [begin[i], begin[i + 1]).
-struct AxisCells {
-  std::vector<int32_t> begin;
-
-  int32_t first() const { return begin.front(); }
-  int32_t last() const { return begin.back(); }
-  int32_t size() const { return last() - first(); }
-  int occupied() const {
-    int count = 0;
-    for (size_t i = 0; i + 1 < begin.size(); ++i) count += begin[i + 1] > begin[i];
-    return count;
-  }
-};
-
-AxisCells axis_cells(double low, double high, double stride, int64_t extent, int k) {
-  AxisCells cells{std::vector<int32_t>(static_cast<size_t>(k) + 1, 0)};
-  if (!(high > low)) return cells;
-  // Bounds first, so that a small box does not visit the whole axis; the comparisons below decide.
-  const auto clamp = [&](double at) { return static_cast<int32_t>(std::clamp(at, 0.0, static_cast<double>(extent))); };
-  int32_t position = clamp(std::floor(low / stride - 0.5) - 1);
-  const int32_t bound = clamp(std::ceil(high / stride - 0.5) + 2);
-  while (position < bound && (position + 0.5) * stride < low) ++position;
-  std::fill(cells.begin.begin(), cells.begin.end(), position);
-  int cell = 0;
-  for (; position < bound && (position + 0.5) * stride < high; ++position) {
-    const double part = k * ((position + 0.5) * stride - low) / (high - low);
-    const int at = std::min(k - 1, static_cast<int>(part));
-    while (cell < at) cells.begin[static_cast<size_t>(++cell)] = position;
-  }
-  while (cell < k) cells.begin[static_cast<size_t>(++cell)] = position;
-  return cells;
-}
-
 struct BoxPlan {
-  AxisCells columns, rows;
+  GridAxis columns, rows;
   int64_t derivatives = 0;  // offset of its first pixel's pair
   float weight = 0;         // scale / D
 };
@@ -154,8 +121,10 @@ class GridLoss {
 
  private:
   BoxPlan plan(const float* corners, int64_t offset) const {
-    BoxPlan box{axis_cells(corners[0], corners[2], args_.stride, args_.width, args_.k),
-                axis_cells(corners[1], corners[3], args_.stride, args_.height, args_.k), offset, 0};
+    BoxPlan box;
+    box.columns.assign(corners[0], corners[2], args_.stride, args_.width, args_.k);
+    box.rows.assign(corners[1], corners[3], args_.stride, args_.height, args_.k);
+    box.derivatives = offset;
     const int occupied = box.columns.occupied() * box.rows.occupied();
     const auto divisor = static_cast<double>(args_.literal_cell_norm ? cells_ : std::max(occupied, 1));
     box.weight = static_cast<float>(args_.scale / divisor);
