@@ -1,0 +1,33 @@
+// Convolution with its epilogue in one pass: y = act(scale * conv(x, w) + shift + bias + residual).
+#pragma once
+
+#include "engine/autograd/tape.h"
+
+namespace tessera {
+
+struct Conv2dInputs {
+  Variable x;         // [N, H, W, I]
+  Variable weight;    // [O, kh, kw, I / groups]
+  Variable bias;      // [O] or undefined
+  Variable scale;     // [O] or undefined; a constant (frozen batch norm)
+  Variable shift;     // [O] or undefined; a constant
+  Variable residual;  // [N, oh, ow, O] or undefined
+};
+
+struct Conv2dOptions {
+  int stride = 1;
+  int padding = 0;  // zeros around the map
+  int groups = 1;
+  bool relu = false;
+};
+
+// Output [N, oh, ow, O], oh = (H + 2 padding - kh) / stride + 1, or 0 rows when the window does not fit. Keeps for
+// backward: x when the weights learn, the weights when x needs a gradient, the output when rectified.
+Variable conv2d(Tape& tape, const Conv2dInputs& inputs, const Conv2dOptions& options = {});
+
+// The same weights on every level; the window must keep the size of a map (stride 1, odd window, padding half of it).
+// Gradients of weights are sums over levels, in order.
+Pyramid conv2d(Tape& tape, const Pyramid& x, const Variable& weight, const Variable& bias,
+               const Conv2dOptions& options = {});
+
+}  // namespace tessera

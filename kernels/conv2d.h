@@ -1,0 +1,81 @@
+// Grouped, strided convolution of NHWC maps with OHWI weights, and its gradients.
+//   y = act(scale * conv(x, w) + bias + residual), per output channel, act = identity or ReLU
+// Several maps can share one set of weights (the levels of a pyramid): the weights are laid out once, the work of all
+// maps is one pool of tasks.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/context.h"
+
+namespace tessera {
+
+// Window and channels, common to all maps of a call.
+struct Conv2dWindow {
+  int64_t in_channels = 0, out_channels = 0;  // both divisible by groups
+  int64_t height = 1, width = 1;              // of the window
+  int64_t stride = 1, padding = 0;            // of both axes; padding with zeros
+  int64_t groups = 1;
+
+  int64_t group_in() const { return in_channels / groups; }
+  int64_t group_out() const { return out_channels / groups; }
+  int64_t taps() const { return height * width; }
+  int64_t weight_elements() const { return out_channels * taps() * group_in(); }
+};
+
+// One map: where its rows of channels lie in the arrays of a call.
+struct Conv2dMap {
+  int64_t images = 0, height = 0, width = 0;  // input
+  int64_t out_height = 0, out_width = 0;
+  int64_t in_row = 0, out_row = 0;  // first row (of in_channels, out_channels floats)
+
+  int64_t in_rows() const { return images * height * width; }
+  int64_t out_rows() const { return images * out_height * out_width; }
+};
+
+struct Conv2dForwardArgs {
+  Conv2dWindow window;
+  std::span<const Conv2dMap> maps;
+  const float* x;         // [*, in_channels]
+  const float* weight;    // [out_channels, height, width, group_in]
+  const float* scale;     // [out_channels] or null
+  const float* bias;      // [out_channels] or null
+  const float* residual;  // like y, or null
+  float* y;               // [*, out_channels]
+  bool relu;
+};
+
+// dx = transposed conv(scale * dy, w)
+struct Conv2dBackwardDataArgs {
+  Conv2dWindow window;
+  std::span<const Conv2dMap> maps;
+  const float* dy;
+  const float* weight;
+  const float* scale;  // or null
+  float* dx;           // overwritten
+};
+
+// dweight = scale * sum over maps and pixels of dy x
+struct Conv2dBackwardWeightArgs {
+  Conv2dWindow window;
+  std::span<const Conv2dMap> maps;
+  const float* x;
+  const float* dy;
+  const float* scale;  // or null
+  float* dweight;      // overwritten
+};
+
+// dbias[c] = sum of dy[row][c]
+struct ChannelSumArgs {
+  const float* dy;  // [rows, channels]
+  float* dbias;     // [channels]
+  int64_t rows, channels;
+};
+
+void conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args);
+void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& args);
+void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args);
+void channel_sum(CpuContext& context, const ChannelSumArgs& args);
+
+}  // namespace tessera
