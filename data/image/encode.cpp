@@ -10,7 +10,7 @@
 #include <string>
 
 #include "data/image/jpeg.h"
-#include "data/image/stb_formats.h"
+#include "data/image/png.h"
 #include "engine/core/error.h"
 
 namespace tessera {
@@ -28,9 +28,7 @@ void write_bytes_atomic(const std::filesystem::path& path, std::span<const uint8
               "check that the folder exists, is writable and has space");
 }
 
-void write_png(const std::filesystem::path& path, const Image& image, int level) {
-  write_bytes_atomic(path, encode_png(image, level));
-}
+void write_png(const std::filesystem::path& path, const Image& image) { write_bytes_atomic(path, encode_png(image)); }
 
 void write_jpeg(const std::filesystem::path& path, const Image& image, int quality) {
   write_bytes_atomic(path, encode_jpeg(image, quality));

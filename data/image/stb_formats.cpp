@@ -1,13 +1,12 @@
 #include "data/image/stb_formats.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <mutex>
 
 #include "data/image/exif.h"
+#include "data/image/png.h"
 #include "engine/core/error.h"
 
 namespace {
@@ -29,29 +28,9 @@ void* limited_realloc(void* old, size_t size) { return size > largest_block ? nu
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb_image.h>
-#define STBI_WRITE_NO_STDIO
-#define STB_IMAGE_WRITE_STATIC
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#include <stb_image_write.h>
 
 namespace tessera {
 namespace {
-
-constexpr std::array<uint32_t, 256> crc_table = [] {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = value & 1 ? 0xedb88320u ^ (value >> 1) : value >> 1;
-    table[i] = value;
-  }
-  return table;
-}();
-
-uint32_t crc32(std::span<const uint8_t> bytes) {
-  uint32_t crc = ~0u;
-  for (uint8_t byte : bytes) crc = crc_table[(crc ^ byte) & 255] ^ (crc >> 8);
-  return ~crc;
-}
 
 [[noreturn]] void throw_short(const char* format) {
   throw DecodeFailure(fmt::format("truncated {}: the data end inside the header", format));
@@ -78,7 +57,7 @@ PictureHeader read_png_header(std::span<const uint8_t> bytes) {
     }
     if (length + 12 > bytes.size() - at) break;
     const auto payload = bytes.subspan(at + 8, length);
-    if (header.damage.empty() && crc32(bytes.subspan(at + 4, length + 4)) != read_be32(&bytes[at + 8 + length]))
+    if (header.damage.empty() && png_checksum(bytes.subspan(at + 4, length + 4)) != read_be32(&bytes[at + 8 + length]))
       header.damage = fmt::format("wrong checksum in chunk {} at byte {}",
                                   std::string(reinterpret_cast<const char*>(&bytes[at + 4]), 4), at);
     if (is_type("eXIf")) header.orientation = exif_orientation(payload);
@@ -139,24 +118,6 @@ Image decode_with_stb(std::span<const uint8_t> bytes, const PictureHeader& heade
   image.width = width;
   image.pixels.assign(decoded.get(), decoded.get() + size_t(height) * width * 3);
   return image;
-}
-
-std::vector<uint8_t> encode_png(const Image& image, int level) {
-  // stb keeps the level in a global: one writer at a time where levels differ would race, so it is set under a lock and
-  // only when it changes.
-  static std::mutex mutex;
-  {
-    const std::lock_guard lock(mutex);
-    if (stbi_write_png_compression_level != level) stbi_write_png_compression_level = level;
-  }
-  std::vector<uint8_t> bytes;
-  const auto append = [](void* context, void* data, int size) {
-    auto* out = static_cast<std::vector<uint8_t>*>(context);
-    out->insert(out->end(), static_cast<uint8_t*>(data), static_cast<uint8_t*>(data) + size);
-  };
-  if (!stbi_write_png_to_func(append, &bytes, image.width, image.height, 3, image.pixels.data(), image.width * 3))
-    throw Error(ExitCode::out_of_memory, fmt::format("PNG encoder: no memory for {}x{}", image.width, image.height));
-  return bytes;
 }
 
 }  // namespace tessera

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "data/image/format.h"
 #include "data/image/image.h"
@@ -18,8 +17,5 @@ PictureHeader read_gif_header(std::span<const uint8_t> bytes);
 
 // 16-bit samples become their high byte, alpha is dropped, palettes and grey are expanded. Throws DecodeFailure.
 Image decode_with_stb(std::span<const uint8_t> bytes, const PictureHeader& header);
-
-// zlib level 0..9 as stb_image_write understands it; low is fast.
-std::vector<uint8_t> encode_png(const Image& image, int level = 5);
 
 }  // namespace tessera

@@ -68,7 +68,7 @@ SceneSet write_scene_set(const std::filesystem::path& folder, const std::string&
     if (has_failed) continue;
     try {
       const Scene scene = make_scene(seed, first + uint64_t(i), options);
-      write_png(set.images / file_name(i), scene.image, 1);
+      write_png(set.images / file_name(i), scene.image);
       annotations[i] = annotation_texts(scene, i + 1);
     } catch (...) {
       const std::lock_guard lock(error_mutex);

@@ -10,7 +10,7 @@
 #include "data/image/encode.h"
 #include "data/image/exif.h"
 #include "data/image/jpeg.h"
-#include "data/image/stb_formats.h"
+#include "data/image/png.h"
 #include "engine/core/error.h"
 #include "tests/shared_data.h"
 
