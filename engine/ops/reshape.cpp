@@ -2,10 +2,7 @@
 
 namespace tessera {
 
-Variable reshape(Tape& tape, const Variable& x, const Shape& shape) {
-  return tape.record("reshape", {x}, x.value.reshape(shape), {}, [from = x.shape()](BackwardPass& pass) {
-    pass.add_gradient(0, pass.output_gradient().reshape(from));
-  });
-}
+// The view shares the gradient of x: gradients add up by element, whatever their shape. Nothing is recorded.
+Variable reshape(Tape&, const Variable& x, const Shape& shape) { return {x.value.reshape(shape), x.slot}; }
 
 }  // namespace tessera

@@ -39,6 +39,9 @@ struct Readers {
   std::vector<Entry> entries;
   std::vector<size_t> begin;  // [in + 1]
 
+  // Of input i; its last one is first(i + 1).
+  const Entry* first(size_t i) const { return entries.data() + begin[i]; }
+
   Readers(const std::vector<Tap>& taps, int64_t in) : begin(static_cast<size_t>(in) + 1, 0) {
     const auto visit = [&](auto&& use) {
       for (size_t i = 0; i < taps.size(); ++i) {
@@ -57,14 +60,23 @@ struct Readers {
   }
 };
 
-// to = (assign ? 0 : to) + weight * from
-void accumulate(float* to, const float* from, float weight, int64_t count, bool assign) {
-  if (assign) {
+// to = sum of entry.weight * (from + entry.output * stride) over [first, last), in order; two entries per pass.
+void gather(float* to, const float* from, int64_t stride, const Readers::Entry* first, const Readers::Entry* last,
+            int64_t count) {
+  if (first == last) std::fill(to, to + count, 0.0f);
+  for (const Readers::Entry* entry = first; entry < last; entry += 2) {
+    const float* a = from + entry[0].output * stride;
+    const float weight = entry[0].weight;
+    const bool pair = entry + 1 < last;
+    const float* b = pair ? from + entry[1].output * stride : a;
+    const float second = pair ? entry[1].weight : 0.0f;
+    if (entry == first) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) to[i] = weight * from[i];
-  } else {
+      for (int64_t i = 0; i < count; ++i) to[i] = weight * a[i] + second * b[i];
+    } else {
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) to[i] += weight * from[i];
+      for (int64_t i = 0; i < count; ++i) to[i] += weight * a[i] + second * b[i];
+    }
   }
 }
 
@@ -115,23 +127,11 @@ void resize_bilinear_backward(CpuContext& context, const ResizeBackwardArgs& arg
       const size_t y = static_cast<size_t>(row % at.in_height);
       const float* image = args.dy + row / at.in_height * at.out_height * out_row;
       float* dx = args.dx + row * in_row;
-      if (vertical.begin[y] == vertical.begin[y + 1]) {  // skipped by a strong reduction
-        std::fill(dx, dx + in_row, 0.0f);
-        continue;
-      }
-      for (size_t i = vertical.begin[y]; i < vertical.begin[y + 1]; ++i) {
-        const Readers::Entry& entry = vertical.entries[i];
-        accumulate(gathered.data(), image + entry.output * out_row, entry.weight, out_row, i == vertical.begin[y]);
-      }
+      gather(gathered.data(), image, out_row, vertical.first(y), vertical.first(y + 1), out_row);
       for (int64_t x = 0; x < at.in_width; ++x) {
-        float* pixel = dx + x * at.channels;
-        const size_t first = horizontal.begin[static_cast<size_t>(x)];
-        const size_t last = horizontal.begin[static_cast<size_t>(x) + 1];
-        if (first == last) std::fill(pixel, pixel + at.channels, 0.0f);
-        for (size_t i = first; i < last; ++i) {
-          const Readers::Entry& entry = horizontal.entries[i];
-          accumulate(pixel, gathered.data() + entry.output * at.channels, entry.weight, at.channels, i == first);
-        }
+        const size_t column = static_cast<size_t>(x);
+        gather(dx + x * at.channels, gathered.data(), at.channels, horizontal.first(column),
+               horizontal.first(column + 1), at.channels);
       }
     }
   });
@@ -176,7 +176,13 @@ void resize_nearest_backward(CpuContext& context, const ResizeBackwardArgs& args
         if (top == bottom || left == right) std::fill(pixel, pixel + at.channels, 0.0f);
         for (int64_t v = top; v < bottom; ++v) {
           for (int64_t u = left; u < right; ++u) {
-            accumulate(pixel, image + v * out_row + u * at.channels, 1.0f, at.channels, v == top && u == left);
+            const float* from = image + v * out_row + u * at.channels;
+            if (v == top && u == left) {
+              std::copy(from, from + at.channels, pixel);
+              continue;
+            }
+#pragma omp simd
+            for (int64_t c = 0; c < at.channels; ++c) pixel[c] += from[c];
           }
         }
       }
