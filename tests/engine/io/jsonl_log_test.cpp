@@ -78,6 +78,7 @@ TEST(JsonlLog, FullDiskDropsLinesAndGoesOn) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "log.jsonl";
   JsonlLog log(path);
+  ::testing::internal::CaptureStderr();
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -88,6 +89,7 @@ TEST(JsonlLog, FullDiskDropsLinesAndGoesOn) {
   const bool third = log.write("{\"iteration\": 2}");
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
+  EXPECT_TRUE(::testing::internal::GetCapturedStderr().starts_with("warning: "));  // cut by the limit as well
   EXPECT_TRUE(first);
   EXPECT_FALSE(second);
   EXPECT_FALSE(third);

@@ -106,12 +106,16 @@ TEST(Safetensors, EveryBitFlipIsFound) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "x.safetensors";
   Sample().write(path);
-  const std::string content = slurp(path);
+  std::string content = slurp(path);
+  std::fstream stream(path, std::ios::binary | std::ios::in | std::ios::out);
   for (size_t bit = 0; bit < content.size() * 8; ++bit) {
-    std::string flipped = content;
-    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
-    EXPECT_NE(complaint_about(folder, flipped), "") << "bit " << bit;
+    const auto place = static_cast<std::streamoff>(bit / 8);
+    const char byte = content[bit / 8];
+    stream.seekp(place).put(static_cast<char>(byte ^ (1 << (bit % 8)))).flush();
+    EXPECT_NE(complaint(path), "") << "bit " << bit;
+    stream.seekp(place).put(byte).flush();
   }
+  EXPECT_EQ(complaint(path), "");
 }
 
 TEST(Safetensors, DamagedDataNamesItsTensor) {
@@ -132,8 +136,9 @@ TEST(Safetensors, EveryTruncationIsAnError) {
   const fs::path path = folder.path() / "x.safetensors";
   Sample().write(path);
   const std::string content = slurp(path);
-  for (size_t bytes = 0; bytes < content.size(); ++bytes) {
-    EXPECT_NE(complaint_about(folder, content.substr(0, bytes)), "") << bytes << " bytes";
+  for (size_t bytes = content.size(); bytes-- > 0;) {
+    fs::resize_file(path, bytes);
+    EXPECT_NE(complaint(path), "") << bytes << " bytes";
   }
   EXPECT_EQ(complaint_about(folder, content), "");
   EXPECT_EQ(complaint_about(folder, content + "x"), "1 trailing bytes after the last tensor");
