@@ -15,7 +15,7 @@ struct Tile {
 
 struct ContactSheetOptions {
   int columns = 4;
-  int tile_width = 320;                    // pixels; pictures are fitted into the tile, small ones enlarged
+  int tile_width = 384;                    // pixels; pictures are fitted into the tile, small ones enlarged
   int tile_height = 0;                     // 0: from the widest and tallest picture of the sheet
   std::string title;                       // above all, may be empty
   std::vector<std::string> column_titles;  // "ground truth", "prediction", ...; may be empty

@@ -83,25 +83,41 @@ void for_field(const Image& canvas, const Field& field, float blur, Visit visit)
     }
 }
 
-std::string chip_text(const OverlayObject& object, const OverlayOptions& options) {
-  std::string name = object.label >= 0 && object.label < int(options.names.size()) ? options.names[object.label]
-                                                                                   : fmt::format("{}", object.label);
-  return object.score >= 0 ? fmt::format("{} {:.2f}", name, object.score) : name;
+// Class and score. In a crowd of one class its name says nothing and would hide a lot: only the score is left, or no
+// chip.
+std::string chip_text(const OverlayObject& object, size_t objects, const OverlayOptions& options) {
+  constexpr size_t crowd = 8;
+  const std::string score = object.score >= 0 ? fmt::format("{:.2f}", object.score) : "";
+  if (options.names.size() == 1 && objects > crowd) return score;
+  const bool is_named = object.label >= 0 && object.label < int(options.names.size());
+  const std::string name = is_named ? options.names[object.label] : fmt::format("{}", object.label);
+  return score.empty() ? name : name + " " + score;
 }
 
 bool overlaps(const Box& a, const Box& b) { return a.x1 < b.x2 && b.x1 < a.x2 && a.y1 < b.y2 && b.y1 < a.y2; }
 
-// Where a chip of this size goes: above the object, at its upper edge, below it, over its middle; the first place that
-// is inside the picture and free.
-bool place_chip(const Image& canvas, const Box& object, float width, float height, float gap,
-                const std::vector<Box>& taken, Box& chip) {
-  const float left = std::clamp(object.x1, 0.f, std::max(0.f, float(canvas.width) - width));
-  const float middle_x =
-      std::clamp((object.x1 + object.x2 - width) / 2, 0.f, std::max(0.f, float(canvas.width) - width));
-  const std::pair<float, float> corners[] = {{left, object.y1 - height - gap},
-                                             {left, object.y1 + gap},
-                                             {left, object.y2 + gap},
-                                             {middle_x, (object.y1 + object.y2 - height) / 2}};
+// The middle of the uppermost row of the object, in pixels of the picture: what a chip points at. Corners of boxes can
+// be far from the object itself.
+std::pair<float, float> summit(const OverlayObject& object) {
+  if (!object.has_mask || object.mask.height == 0) return {(object.box.x1 + object.box.x2) / 2, object.box.y1};
+  int first = object.mask.width, last = 0;
+  for (int x = 0; x < object.mask.width; ++x)
+    if (object.mask.at(0, x)) first = std::min(first, x), last = x + 1;
+  return {float(object.mask.x) + float(first + last) / 2, float(object.mask.y)};
+}
+
+// Where a chip of this size goes: above the object, just inside it, below it, over its middle; the first place that is
+// inside the picture and free. All in canvas pixels.
+bool place_chip(const Image& canvas, const Box& object, std::pair<float, float> top, float width, float height,
+                float gap, const std::vector<Box>& taken, Box& chip) {
+  const auto centered = [&](float x) {
+    return std::clamp(x - width / 2, 0.f, std::max(0.f, float(canvas.width) - width));
+  };
+  const float middle = (object.x1 + object.x2) / 2;
+  const std::pair<float, float> corners[] = {{centered(top.first), top.second - height - gap},
+                                             {centered(top.first), top.second + 2 * gap},
+                                             {centered(middle), object.y2 + gap},
+                                             {centered(middle), (object.y1 + object.y2 - height) / 2}};
   for (const auto& [x, y] : corners) {
     chip = {x, y, x + width, y + height};
     if (y < 0 || chip.y2 > float(canvas.height)) continue;
@@ -174,11 +190,14 @@ Image draw_overlay(const Image& picture, std::span<const OverlayObject> objects,
                    [&](size_t a, size_t b) { return objects[a].score > objects[b].score; });
   std::vector<Box> taken;
   for (size_t i : by_score) {
-    const std::string text = fit_text(chip_text(objects[i], options), measures.letters, float(canvas.width) * 0.6f);
+    const std::string text =
+        fit_text(chip_text(objects[i], objects.size(), options), measures.letters, float(canvas.width) * 0.6f);
+    if (text.empty()) continue;
     const float padding = 0.6f * measures.letters, height = 1.9f * measures.letters;
+    const auto [top_x, top_y] = summit(objects[i]);
     Box chip;
-    if (!place_chip(canvas, on_canvas(objects[i].box), text_width(text, measures.letters) + 2 * padding, height,
-                    measures.line_width, taken, chip))
+    if (!place_chip(canvas, on_canvas(objects[i].box), {top_x * magnify, top_y * magnify},
+                    text_width(text, measures.letters) + 2 * padding, height, measures.line_width, taken, chip))
       continue;
     taken.push_back(chip);
     fill_rectangle(canvas, chip, color_of(i), 0.92f, 0.3f * height);
