@@ -21,15 +21,11 @@ FileFault file_fault;
 // The result of a system call that reports failure by -1, or the injected failure in its place.
 template <typename Call>
 int64_t attempt(FileStep step, uint64_t written, Call&& call) {
-  if (file_fault) {
-    if (const int injected = file_fault(step, written); injected != 0) {
-      errno = injected;
-      return -1;
-    }
-  }
   int64_t result;
   do {
-    result = call();
+    const int injected = file_fault ? file_fault(step, written) : 0;
+    result = injected != 0 ? -1 : call();
+    if (injected != 0) errno = injected;
   } while (result < 0 && errno == EINTR);
   return result;
 }
