@@ -17,7 +17,7 @@ namespace tessera {
 namespace {
 
 constexpr int64_t kSlack = 32;  // bytes after each mask that row copies may touch
-constexpr int64_t kPad = 16;    // floats before and after a row of scores that vector loads may touch
+constexpr int64_t kPad = 16;    // floats before and after the scores of a strip that vector loads may touch
 
 int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
@@ -40,95 +40,112 @@ struct Interpolation {
   }
 };
 
-// X with one row of the map as `channels` runs of pixels, so that eight pixels are scored at a time.
-class PlanarMap {
+// X in blocks of eight pixels of a row, [height][blocks][channels][8]: eight pixels are scored at a time from memory
+// that is read in order. The last block of a row is filled up with zeros.
+class BlockedMap {
  public:
-  PlanarMap(CpuContext& context, const GridBinarizeArgs& args)
-      : channels_(args.channels),
-        pitch_(round_up(args.width, 8) + 2 * kPad),
-        values_(context, static_cast<size_t>(args.height * channels_ * pitch_)) {
+  BlockedMap(CpuContext& context, const GridBinarizeArgs& args)
+      : blocks_(round_up(args.width, 8) / 8 + 1),  // one to spare: maps of one column have a right neighbour too
+        block_size_(8 * args.channels),
+        values_(context, static_cast<size_t>(args.height * blocks_ * block_size_)) {
     parallel_for(context, args.height, 16, [&](int64_t begin, int64_t end) {
       for (int64_t y = begin; y < end; ++y) {
-        const float* from = args.pixels + y * args.width * channels_;
-        for (int64_t c = 0; c < channels_; ++c) {
-          float* to = values_.data() + (y * channels_ + c) * pitch_;
-          for (int64_t x = 0; x < args.width; ++x) to[x] = from[x * channels_ + c];
-          std::fill(to + args.width, to + pitch_, 0.0f);
+        for (int64_t x = 0; x < 8 * blocks_; x += 8) {
+          fill(args.pixels + (y * args.width + x) * args.channels, args.channels,
+               std::clamp<int64_t>(args.width - x, 0, 8), values_.data() + (y * blocks_ + x / 8) * block_size_);
         }
       }
     });
   }
 
-  const float* row(int64_t y) const { return values_.data() + y * channels_ * pitch_; }
-  int64_t pitch() const { return pitch_; }
+  // The block of pixels 8 * block ... 8 * block + 7 of a row; the next block follows after size() floats.
+  const float* block(int64_t y, int64_t block) const { return values_.data() + (y * blocks_ + block) * block_size_; }
+  int64_t block_size() const { return block_size_; }
 
  private:
-  int64_t channels_, pitch_;
+  static void fill(const float* pixels, int64_t channels, int64_t count, float* block) {
+    if (count < 8) std::fill_n(block, 8 * channels, 0.0f);
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t c = 0; c < channels; ++c) block[c * 8 + i] = pixels[i * channels + c];
+    }
+  }
+
+  int64_t blocks_, block_size_;
   Scratch<float> values_;
 };
 
-// scores[x] = sum over c of weights[c] * planes[c * pitch + x] for x in [0, count), and beyond up to a multiple of 16;
-// bit x of signs: scores[x] > 0.
-void score_row(const float* planes, int64_t pitch, const float* weights, int64_t channels, int64_t count, float* scores,
-               uint8_t* signs) {
-  for (int64_t x = 0; x < count; x += 16) {
-    Float8 low{}, high{}, low_odd{}, high_odd{};
-    const float* at = planes + x;
-    int64_t c = 0;
-    for (; c + 2 <= channels; c += 2, at += 2 * pitch) {
-      low += load8(at) * weights[c];
-      high += load8(at + 8) * weights[c];
-      low_odd += load8(at + pitch) * weights[c + 1];
-      high_odd += load8(at + pitch + 8) * weights[c + 1];
-    }
-    if (c < channels) {
-      low += load8(at) * weights[c];
-      high += load8(at + 8) * weights[c];
-    }
-    low += low_odd;
-    high += high_odd;
-    store8(scores + x, low);
-    store8(scores + x + 8, high);
-    signs[x / 8] = positive_bits(low);
-    signs[x / 8 + 1] = positive_bits(high);
+// The scores of kBlocks blocks side by side: weights . X for eight pixels each.
+template <int kBlocks>
+[[gnu::always_inline]] inline void score_side_by_side(const float* blocks, const float* weights, int64_t channels,
+                                                      Float8* scores) {
+  Float8 even[kBlocks] = {}, odd[kBlocks] = {};
+  const int64_t next = 8 * channels;
+  int64_t c = 0;
+  for (; c + 2 <= channels; c += 2) {
+    for (int b = 0; b < kBlocks; ++b) even[b] += load8(blocks + b * next + c * 8) * weights[c];
+    for (int b = 0; b < kBlocks; ++b) odd[b] += load8(blocks + b * next + c * 8 + 8) * weights[c + 1];
   }
+  if (c < channels) {
+    for (int b = 0; b < kBlocks; ++b) even[b] += load8(blocks + b * next + c * 8) * weights[c];
+  }
+  for (int b = 0; b < kBlocks; ++b) scores[b] = even[b] + odd[b];
 }
 
-// The part of one byte of a mask row that belongs to one column of cells.
-struct ByteSpan {
-  int32_t byte;    // in the row
-  int32_t column;  // of the picture, of the byte's first pixel
-  int32_t base;    // first score that the byte's first pixel reads; may be a little before the cell's scores
-  int32_t first;   // scores that the cell's pixels of this byte read: from here, as many as `used` has bits
-  uint32_t used;
-  uint8_t inside;  // the cell's pixels
+// scores[8 b + i] = weights . X of pixel i of block b; returns the signs of the first 64: bit set where positive.
+uint64_t score_blocks(const float* blocks, int64_t count, const float* weights, int64_t channels, float* scores) {
+  uint64_t signs = 0;
+  const auto keep = [&](int64_t b, Float8 score) {
+    store8(scores + 8 * b, score);
+    if (b < 8) signs |= uint64_t{positive_bits(score)} << (8 * b);
+  };
+  int64_t b = 0;
+  for (; b + 3 <= count; b += 3) {
+    Float8 score[3];
+    score_side_by_side<3>(blocks + b * 8 * channels, weights, channels, score);
+    for (int i = 0; i < 3; ++i) keep(b + i, score[i]);
+  }
+  if (b + 2 == count) {
+    Float8 score[2];
+    score_side_by_side<2>(blocks + b * 8 * channels, weights, channels, score);
+    for (int i = 0; i < 2; ++i) keep(b + i, score[i]);
+  } else if (b < count) {
+    Float8 score;
+    score_side_by_side<1>(blocks + b * 8 * channels, weights, channels, &score);
+    keep(b, score);
+  }
+  return signs;
+}
+
+// A run of pixels of one column of cells that reads at most 64 neighbouring scores, so that their signs fit a word.
+struct Strip {
+  int32_t left, right;  // pixels of the picture
+  int32_t cell;         // column of cells
+  int32_t first_block;  // of the map; scores are counted from its first pixel
+  int32_t blocks;
+  int64_t scores_begin;  // place of its scores in a ScoreRow
+  size_t spans_begin, spans_end;
 };
 
-// One column of cells of a box.
-struct CellColumn {
-  int32_t first_score = 0;  // map column of its first score
-  int32_t scores = 0;       // score columns, 0: the column has no pixels
-  std::vector<ByteSpan> spans;
+// The part of one byte of a mask row that belongs to one strip.
+struct ByteSpan {
+  uint64_t used;   // scores of the strip that its pixels read
+  int32_t byte;    // in the row
+  int32_t base;    // score that the byte's first pixel reads, counted like scores_begin; it may lie before the strip
+  uint8_t inside;  // the strip's pixels
 };
 
 struct ScoreRow {
   int64_t map_row = -1;
-  std::vector<float> scores;   // [k][score pitch]
-  std::vector<uint8_t> signs;  // [k][sign pitch]
+  std::vector<float> scores;    // of all strips, one after the other with padding
+  std::vector<uint64_t> signs;  // [strips]
 };
-
-uint32_t bits_from(const uint8_t* signs, int32_t position) {
-  uint32_t word;
-  std::memcpy(&word, signs + position / 8, sizeof word);
-  return word >> (position % 8);
-}
 
 // Writes the masks of boxes one after the other; its buffers live on from box to box.
 class BoxBinarizer {
  public:
-  BoxBinarizer(const GridBinarizeArgs& args, const PlanarMap& map, const Interpolation& horizontal,
+  BoxBinarizer(const GridBinarizeArgs& args, const BlockedMap& map, const Interpolation& horizontal,
                const Interpolation& vertical)
-      : args_(args), map_(map), horizontal_(horizontal), vertical_(vertical), columns_(static_cast<size_t>(args.k)) {}
+      : args_(args), map_(map), horizontal_(horizontal), vertical_(vertical) {}
 
   void run(int64_t box) {
     rectangle_ = args_.rectangles[box];
@@ -184,45 +201,47 @@ class BoxBinarizer {
     }
   }
 
+  // Cuts the columns of cells into strips and those into bytes. Eight pixels may read nine neighbouring scores; a
+  // picture with fewer pixels than the map has cells needs more and takes the slow path, as does a strip whose 64
+  // scores end inside a byte.
   void plan_columns() {
-    int64_t widest = 0;
     narrow_ = true;
+    strips_.clear();
+    spans_.clear();
+    int64_t scores = kPad;
     const int32_t* index = horizontal_.index.data();
-    for (int ix = 0; ix < args_.k; ++ix) {
-      CellColumn& cells = columns_[static_cast<size_t>(ix)];
-      cells.spans.clear();
-      cells.scores = 0;
-      const int32_t left = column_axis_.begin[static_cast<size_t>(ix)];
-      const int32_t right = column_axis_.begin[static_cast<size_t>(ix) + 1];
-      if (right <= left) continue;
-      cells.first_score = index[left];
-      cells.scores = index[right - 1] + 2 - cells.first_score;
-      widest = std::max<int64_t>(widest, cells.scores);
-      for (int32_t byte = (left - rectangle_.x) / 8; byte <= (right - 1 - rectangle_.x) / 8; ++byte) {
-        const int32_t column = rectangle_.x + 8 * byte;
-        const int32_t from = std::max(column, left), to = std::min(column + 8, right);
-        const int32_t used = index[to - 1] + 2 - index[from];
-        // Eight pixels may read eight neighbours at most: fewer than one pixel a map cell needs the slow path.
-        if (index[std::min(column + 7, column_axis_.last() - 1)] - index[column] > 7) narrow_ = false;
-        cells.spans.push_back({byte, column, index[column] - cells.first_score, index[from] - cells.first_score,
-                               used >= 32 ? ~0u : (1u << used) - 1,
-                               static_cast<uint8_t>((0xFFu << (from - column)) & (0xFFu >> (column + 8 - to)))});
+    for (int32_t cell = 0; cell < args_.k; ++cell) {
+      const int32_t right = column_axis_.begin[static_cast<size_t>(cell) + 1];
+      for (int32_t left = column_axis_.begin[static_cast<size_t>(cell)]; left < right;) {
+        Strip strip{left, left, cell, index[left] / 8, 0, scores, spans_.size(), 0};
+        const int32_t origin = 8 * strip.first_block;
+        while (strip.right < right) {
+          const int32_t byte = (strip.right - rectangle_.x) / 8, column = rectangle_.x + 8 * byte;
+          const int32_t from = strip.right, to = std::min(column + 8, right);
+          const int32_t first = index[from] - origin, last = index[to - 1] + 1 - origin;
+          if (index[std::min(column + 7, column_axis_.last() - 1)] - index[column] > 7) narrow_ = false;
+          if (last >= 64 && spans_.size() > strip.spans_begin) break;  // the next strip begins with this byte
+          spans_.push_back({(~uint64_t{0} >> (63 - std::min(last - first, 63))) << std::min(first, 63), byte,
+                            static_cast<int32_t>(scores) + index[column] - origin,
+                            static_cast<uint8_t>((0xFFu << (from - column)) & (0xFFu >> (column + 8 - to)))});
+          strip.right = to;
+          strip.blocks = last / 8 + 1;
+        }
+        left = strip.right;
+        strip.spans_end = spans_.size();
+        scores += 8 * strip.blocks + kPad;
+        strips_.push_back(strip);
       }
     }
-    score_pitch_ = round_up(widest, 16) + 2 * kPad;
-    sign_pitch_ = round_up(widest, 16) / 8 + 8;
     for (ScoreRow& row : rows_) {
-      const auto k = static_cast<size_t>(args_.k);
-      if (row.scores.size() < k * score_pitch_) row.scores.resize(k * score_pitch_, 0.0f);
-      if (row.signs.size() < k * sign_pitch_) row.signs.resize(k * sign_pitch_, 0);
+      if (static_cast<int64_t>(row.scores.size()) < scores) row.scores.resize(static_cast<size_t>(scores), 0.0f);
+      row.signs.resize(strips_.size());
     }
     pattern_.resize(static_cast<size_t>(round_up(rectangle_.row_bytes(), kSlack)));
+    mixed_.resize(spans_.size() + 1);
   }
 
-  const float* scores(const ScoreRow& row, size_t ix) const { return row.scores.data() + ix * score_pitch_ + kPad; }
-  const uint8_t* signs(const ScoreRow& row, size_t ix) const { return row.signs.data() + ix * sign_pitch_; }
-
-  // rows_[0] and rows_[1]: the scores of map rows `above` and the next, of the cells of grid row iy.
+  // rows_[0] and rows_[1]: the scores of map rows `above` and the next, for the cells of grid row iy.
   void score_rows(int iy, int64_t above) {
     if (rows_[1].map_row == above) std::swap(rows_[0], rows_[1]);
     for (const int64_t next : {0, 1}) {
@@ -230,55 +249,67 @@ class BoxBinarizer {
       if (row.map_row == above + next) continue;
       row.map_row = above + next;
       const int64_t y = std::min(above + next, args_.height - 1);
-      for (int ix = 0; ix < args_.k; ++ix) {
-        const CellColumn& cells = columns_[static_cast<size_t>(ix)];
-        if (cells.scores == 0) continue;
-        score_row(map_.row(y) + cells.first_score, map_.pitch(),
-                  weights_.data() + (int64_t{iy} * args_.k + ix) * args_.channels, args_.channels, cells.scores,
-                  row.scores.data() + ix * score_pitch_ + kPad, row.signs.data() + ix * sign_pitch_);
+      for (size_t i = 0; i < strips_.size(); ++i) {
+        const Strip& strip = strips_[i];
+        row.signs[i] = score_blocks(map_.block(y, strip.first_block), strip.blocks,
+                                    weights_.data() + (int64_t{iy} * args_.k + strip.cell) * args_.channels,
+                                    args_.channels, row.scores.data() + strip.scores_begin);
       }
     }
   }
 
   // Rows [begin, end) of the picture, all between the two rows of scores.
   void write_band(int32_t begin, int32_t end) {
-    mixed_.clear();
-    std::fill(pattern_.begin(), pattern_.end(), uint8_t{0});
-    for (size_t ix = 0; ix < columns_.size(); ++ix) {
-      const uint8_t *above = signs(rows_[0], ix), *below = signs(rows_[1], ix);
-      for (const ByteSpan& span : columns_[ix].spans) {
-        const uint32_t upper = bits_from(above, span.first), lower = bits_from(below, span.first);
-        if ((upper & lower & span.used) == span.used) {
-          pattern_[static_cast<size_t>(span.byte)] |= span.inside;
-        } else if (((upper | lower) & span.used) != 0) {
-          mixed_.push_back({&span, ix});
-        }
-      }
-    }
     const int64_t row_bytes = rectangle_.row_bytes();
+    uint8_t* const pattern = pattern_.data();
+    std::memset(pattern, 0, pattern_.size());
+    // Without branches on single bytes: the signs of natural masks are not predictable.
+    const ByteSpan* const spans = spans_.data();
+    int32_t* const mixed = mixed_.data();
+    size_t mixed_count = 0;
+    for (size_t strip = 0; strip < strips_.size(); ++strip) {
+      const uint64_t above = rows_[0].signs[strip], below = rows_[1].signs[strip];
+      const uint64_t both = above & below, either = above | below;
+      if (either == 0) continue;
+      const size_t last = strips_[strip].spans_end;
+      const size_t first = strips_[strip].spans_begin;
+      uint8_t* byte = pattern + spans[first].byte;
+      const uint8_t before = *byte;  // what the strip to the left has put into a shared byte
+      for (size_t i = first; i < last; ++i) {
+        const uint64_t used = spans[i].used;
+        const bool all = (~both & used) == 0, some = (either & used) != 0;
+        byte[i - first] = static_cast<uint8_t>(-static_cast<int>(all)) & spans[i].inside;
+        mixed[mixed_count] = static_cast<int32_t>(i);
+        mixed_count += static_cast<size_t>(some & !all);
+      }
+      *byte |= before;
+    }
     uint8_t* row = bits_ + (begin - rectangle_.y) * row_bytes;
     for (int32_t y = begin; y < end; ++y, row += row_bytes) {
       // Whole vectors: what runs over the end of a row is overwritten by the next one or ends in the slack.
-      for (int64_t at = 0; at < row_bytes; at += kSlack) std::memcpy(row + at, pattern_.data() + at, kSlack);
+      for (int64_t at = 0; at < row_bytes; at += kSlack) std::memcpy(row + at, pattern + at, kSlack);
     }
-    for (const auto& [span, ix] : mixed_) interpolate_byte(*span, ix, begin, end);
+    for (size_t i = 0; i < mixed_count; ++i) interpolate_byte(spans[mixed[i]], begin, end);
   }
 
-  void interpolate_byte(const ByteSpan& span, size_t ix, int32_t begin, int32_t end) {
-    const int32_t* index = horizontal_.index.data() + span.column;
+  void interpolate_byte(const ByteSpan& span, int32_t begin, int32_t end) {
+    const int32_t column = rectangle_.x + 8 * span.byte;
+    const int32_t* index = horizontal_.index.data() + column;
     const Int8 neighbour = load8(index) - index[0];
-    const Float8 fraction = load8(horizontal_.fraction.data() + span.column);
-    const float *above = scores(rows_[0], ix) + span.base, *below = scores(rows_[1], ix) + span.base;
-    const auto along = [&](const float* at) {
+    const Float8 fraction = load8(horizontal_.fraction.data() + column);
+    const auto along = [&](const ScoreRow& row) {
+      const float* at = row.scores.data() + span.base;
       const Float8 left = permute(load8(at), neighbour), right = permute(load8(at + 1), neighbour);
       return left + (right - left) * fraction;
     };
-    const Float8 top = along(above), change = along(below) - top;
+    const Float8 top = along(rows_[0]), change = along(rows_[1]) - top;
     const int64_t row_bytes = rectangle_.row_bytes();
     uint8_t* byte = bits_ + (begin - rectangle_.y) * row_bytes + span.byte;
-    const float* weight = vertical_.fraction.data();
-    for (int32_t y = begin; y < end; ++y, byte += row_bytes)
-      *byte |= positive_bits(top + change * weight[y]) & span.inside;
+    const float* const weight = vertical_.fraction.data();
+    const uint8_t inside = span.inside;
+    for (int32_t y = begin; y < end; ++y, byte += row_bytes) {
+      *byte |= positive_bits(top + change * weight[y]) & inside;
+    }
   }
 
   // The same for maps finer than the picture.
@@ -288,10 +319,11 @@ class BoxBinarizer {
       uint8_t* row = bits_ + (y - rectangle_.y) * row_bytes;
       std::fill_n(row, row_bytes, uint8_t{0});
       const float down = vertical_.fraction[static_cast<size_t>(y)];
-      for (size_t ix = 0; ix < columns_.size(); ++ix) {
-        const float *above = scores(rows_[0], ix), *below = scores(rows_[1], ix);
-        for (int32_t x = column_axis_.begin[ix]; x < column_axis_.begin[ix + 1]; ++x) {
-          const int32_t at = horizontal_.index[static_cast<size_t>(x)] - columns_[ix].first_score;
+      for (const Strip& strip : strips_) {
+        const float* above = rows_[0].scores.data() + strip.scores_begin;
+        const float* below = rows_[1].scores.data() + strip.scores_begin;
+        for (int32_t x = strip.left; x < strip.right; ++x) {
+          const int32_t at = horizontal_.index[static_cast<size_t>(x)] - 8 * strip.first_block;
           const float across = horizontal_.fraction[static_cast<size_t>(x)];
           const float top = above[at] + (above[at + 1] - above[at]) * across;
           const float bottom = below[at] + (below[at + 1] - below[at]) * across;
@@ -302,23 +334,18 @@ class BoxBinarizer {
     }
   }
 
-  struct MixedByte {
-    const ByteSpan* span;
-    size_t ix;
-  };
-
   const GridBinarizeArgs& args_;
-  const PlanarMap& map_;
+  const BlockedMap& map_;
   const Interpolation &horizontal_, &vertical_;
   PixelRectangle rectangle_{};
   uint8_t* bits_ = nullptr;
   GridAxis column_axis_, row_axis_;
-  std::vector<CellColumn> columns_;
   std::vector<float> weights_;  // [k * k][channels]
+  std::vector<Strip> strips_;
+  std::vector<ByteSpan> spans_;
   ScoreRow rows_[2];
-  int64_t score_pitch_ = 0, sign_pitch_ = 0;
-  std::vector<uint8_t> pattern_;  // of the rows of one band
-  std::vector<MixedByte> mixed_;
+  std::vector<uint8_t> pattern_;  // of the rows of one band, before interpolation
+  std::vector<int32_t> mixed_;    // spans whose scores differ in sign
   bool narrow_ = true;
 };
 
@@ -349,7 +376,7 @@ void grid_binarize(CpuContext& context, const GridBinarizeArgs& args) {
   bool any = false;
   for (int64_t i = 0; i < args.count; ++i) any = any || args.rectangles[i].width > 0;
   if (!any) return;
-  const PlanarMap map(context, args);
+  const BlockedMap map(context, args);
   const Interpolation horizontal(args.original_width, args.resized_width, args.stride, args.width);
   const Interpolation vertical(args.original_height, args.resized_height, args.stride, args.height);
   // A few boxes at a time: enough pieces for the threads, and buffers that live longer than one box.
