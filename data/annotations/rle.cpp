@@ -241,7 +241,7 @@ BoxXywh rle_box(const Rle& rle) {
           static_cast<double>(bottom - top + 1)};
 }
 
-double rle_iou(const Rle& detection, const Rle& truth, bool crowd) {
+uint64_t rle_intersection(const Rle& detection, const Rle& truth) {
   check_same_size(detection, truth);
   // Foreground intervals of both, walked side by side.
   uint64_t intersection = 0, end_a = 0, end_b = 0, start_a = 0, start_b = 0;
@@ -259,6 +259,11 @@ double rle_iou(const Rle& detection, const Rle& truth, bool crowd) {
     if (to > from) intersection += to - from;
     more = end_a < end_b ? next(detection, a, start_a, end_a) : next(truth, b, start_b, end_b);
   }
+  return intersection;
+}
+
+double rle_iou(const Rle& detection, const Rle& truth, bool crowd) {
+  const uint64_t intersection = rle_intersection(detection, truth);
   if (intersection == 0) return 0;
   const uint64_t area = rle_area(detection);
   const uint64_t denominator = crowd ? area : area + rle_area(truth) - intersection;

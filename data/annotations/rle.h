@@ -59,6 +59,8 @@ uint32_t rle_area(const Rle& rle);
 // Tight box in whole pixels; all zero for an empty mask.
 BoxXywh rle_box(const Rle& rle);
 
+// Pixels that both masks cover. Throws Error(data) where sizes differ.
+uint64_t rle_intersection(const Rle& a, const Rle& b);
 // Intersection over union; with `crowd` the divisor is the area of `detection` alone (a crowd region may hold many
 // objects). 0 where nothing intersects. Throws Error(data) where sizes differ.
 double rle_iou(const Rle& detection, const Rle& truth, bool crowd);
