@@ -1,5 +1,6 @@
 #include "data/pipeline/training_set.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "data/annotations/polygon.h"
@@ -104,7 +105,8 @@ TrainingSample TrainingSet::sample(const SampleKey& key) const {
         geometry.is_cropped()
             ? tight_box(object.mask)
             : transform_box({float(box.x), float(box.y), float(box.x + box.w), float(box.y + box.h)}, geometry);
-    if (object.box.empty() || tight_box(object.mask).empty())
+    const auto& pixels = object.mask.pixels;
+    if (object.box.empty() || std::none_of(pixels.begin(), pixels.end(), [](uint8_t v) { return v != 0; }))
       ++sample.dropped_objects;
     else
       sample.targets.objects.push_back(std::move(object));

@@ -10,16 +10,16 @@
 namespace tessera {
 namespace {
 
-// Calls visit(output index, resized y, resized x) for every output pixel.
+// Calls visit(output index, resized y, resized x) for every output pixel of columns [x_begin, x_end) and rows
+// [y_begin, y_end).
 template <typename Visit>
-void for_output_pixels(const SampleGeometry& g, Visit visit) {
-  size_t index = 0;
-  for (int y = 0; y < g.output_height(); ++y)
-    for (int x = 0; x < g.output_width(); ++x, ++index) {
+void for_output_pixels(const SampleGeometry& g, int y_begin, int y_end, int x_begin, int x_end, Visit visit) {
+  for (int y = y_begin; y < y_end; ++y)
+    for (int x = x_begin; x < x_end; ++x) {
       int row = g.transposes ? x : y, column = g.transposes ? y : x;
       if (g.flips_horizontally) column = g.resized_width - 1 - column;
       if (g.flips_vertically) row = g.resized_height - 1 - row;
-      visit(index, row, column);
+      visit(size_t(y) * g.output_width() + x, row, column);
     }
 }
 
@@ -92,7 +92,7 @@ Image transform_image(const Image& image, const SampleGeometry& g) {
   Image resized = resize_bilinear(g.is_cropped() ? crop_image(image, g) : image, g.resized_height, g.resized_width);
   if (!g.flips_horizontally && !g.flips_vertically && !g.transposes) return resized;
   Image turned(g.output_height(), g.output_width());
-  for_output_pixels(g, [&](size_t index, int row, int column) {
+  for_output_pixels(g, 0, turned.height, 0, turned.width, [&](size_t index, int row, int column) {
     const uint8_t* source = resized.at(row, column);
     uint8_t* target = &turned.pixels[index * 3];
     target[0] = source[0], target[1] = source[1], target[2] = source[2];
@@ -133,7 +133,12 @@ Bitmap transform_mask(const Bitmap& mask, const SampleGeometry& g) {
   const std::vector<int> columns = sources(g.crop_x, g.crop_width, g.resized_width);
   Bitmap result{g.output_height(), g.output_width(), {}};
   result.pixels.resize(size_t(result.height) * result.width);
-  for_output_pixels(g, [&](size_t index, int row, int column) {
+  // Most masks are small: only the pixels around the object are visited, one more on each side for rounding.
+  const Box part = transform_box(tight_box(mask), g);
+  if (part.empty()) return result;
+  const int y_begin = std::max(0, int(part.y1) - 1), y_end = std::min(result.height, int(part.y2) + 2);
+  const int x_begin = std::max(0, int(part.x1) - 1), x_end = std::min(result.width, int(part.x2) + 2);
+  for_output_pixels(g, y_begin, y_end, x_begin, x_end, [&](size_t index, int row, int column) {
     result.pixels[index] = mask.pixels[size_t(rows[row]) * mask.width + columns[column]];
   });
   return result;

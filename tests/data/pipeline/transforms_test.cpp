@@ -96,6 +96,36 @@ TEST(Transforms, CropKeepsItsWindow) {
   EXPECT_TRUE(transform_box({}, g).empty());
 }
 
+// Against the definition, pixel by pixel, for masks anywhere and geometries of every kind.
+TEST(Transforms, MaskEqualsItsDefinition) {
+  Augmentation everything{.min_short_side = 9,
+                          .max_short_side = 60,
+                          .vertical_flip = 0.5f,
+                          .transpose = 0.5f,
+                          .crop = 0.7f,
+                          .crop_least = 0.3f};
+  for (int trial = 0; trial < 200; ++trial) {
+    Rng rng(4, RandomPurpose::test, 1, trial);
+    Bitmap mask{31, 23, std::vector<uint8_t>(31 * 23)};
+    const int y1 = int(rng.below(31)), x1 = int(rng.below(23));
+    for (int y = y1; y < std::min(31, y1 + 1 + int(rng.below(12))); ++y)
+      for (int x = x1; x < std::min(23, x1 + 1 + int(rng.below(12))); ++x) mask.pixels[y * 23 + x] = rng.below(3) > 0;
+    const SampleGeometry g = draw_geometry(rng, 31, 23, {.max_side = 0}, everything);
+    const Bitmap moved = transform_mask(mask, g);
+    int wrong = 0;
+    for (int y = 0; y < moved.height; ++y)
+      for (int x = 0; x < moved.width; ++x) {
+        int row = g.transposes ? x : y, column = g.transposes ? y : x;
+        if (g.flips_vertically) row = g.resized_height - 1 - row;
+        if (g.flips_horizontally) column = g.resized_width - 1 - column;
+        const int source_row = g.crop_y + int((row + 0.5) * g.crop_height / g.resized_height);
+        const int source_column = g.crop_x + int((column + 0.5) * g.crop_width / g.resized_width);
+        wrong += moved.at(y, x) != mask.at(source_row, source_column);
+      }
+    EXPECT_EQ(wrong, 0) << "trial " << trial;
+  }
+}
+
 TEST(Transforms, DrawsAreInRangeAndIndependentOfEachOther) {
   Augmentation everything{.min_short_side = 64,
                           .max_short_side = 96,
