@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "kernels/cpu/parallel.h"
@@ -20,6 +21,10 @@ constexpr int64_t kSerialWork = 1 << 16;  // fewer elements are not worth a seco
 
 struct Chunk {
   int64_t segment, begin, rows;
+};
+
+struct SegmentChunks {
+  int64_t begin, end;
 };
 
 struct ChunkPlan {
@@ -41,6 +46,9 @@ struct ChunkPlan {
   }
 
   int64_t size() const { return static_cast<int64_t>(chunks.size()); }
+  SegmentChunks of_segment(int64_t segment) const {
+    return {first_chunk[static_cast<size_t>(segment)], first_chunk[static_cast<size_t>(segment) + 1]};
+  }
 };
 
 template <typename Body>
@@ -194,36 +202,48 @@ void group_norm_forward(CpuContext& context, const GroupNormForwardArgs& args) {
   });
 
   Scratch<float> coefficients(context, static_cast<size_t>(args.segment_count * 2 * channels));
-  for_each(context, args.segment_count * args.groups, plan.elements, [&](int64_t index) {
-    const int64_t segment = index / args.groups, group = index % args.groups;
-    const int64_t begin = plan.first_chunk[static_cast<size_t>(segment)];
-    const int64_t end = plan.first_chunk[static_cast<size_t>(segment) + 1];
-    const double count = static_cast<double>(args.segments[segment].count * size);
-    double sum = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      const float* means = partial.data() + i * 2 * channels + group * size;
-      double of_chunk = 0;
-      for (int64_t c = 0; c < size; ++c) of_chunk += means[c];
-      sum += of_chunk * static_cast<double>(plan.chunks[static_cast<size_t>(i)].rows);
+  Scratch<double> sums(context, static_cast<size_t>(args.segment_count * 2 * channels));
+  for_each(context, args.segment_count, plan.elements, [&](int64_t segment) {
+    const SegmentChunks chunks = plan.of_segment(segment);
+    const double count = static_cast<double>(std::max<int64_t>(1, args.segments[segment].count * size));
+    double* total = sums.data() + segment * 2 * channels;  // per channel, then per group
+    double* centre = total + channels;
+    std::fill(total, total + channels, 0.0);
+    for (int64_t i = chunks.begin; i < chunks.end; ++i) {
+      const float* mean = partial.data() + i * 2 * channels;
+      const double rows = static_cast<double>(plan.chunks[static_cast<size_t>(i)].rows);
+#pragma omp simd
+      for (int64_t c = 0; c < channels; ++c) total[c] += rows * mean[c];
     }
-    const double mean = count > 0 ? sum / count : 0.0;
-    double squares = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      const float* means = partial.data() + i * 2 * channels + group * size;
-      double within = 0, between = 0;
-      for (int64_t c = 0; c < size; ++c) {
-        within += means[channels + c];
-        between += (means[c] - mean) * (means[c] - mean);
+    for (int64_t group = 0; group < args.groups; ++group) {
+      const double mean = std::accumulate(total + group * size, total + (group + 1) * size, 0.0) / count;
+      std::fill(centre + group * size, centre + (group + 1) * size, mean);
+      args.mean[segment * args.groups + group] = static_cast<float>(mean);
+    }
+    std::fill(total, total + channels, 0.0);
+    for (int64_t i = chunks.begin; i < chunks.end; ++i) {
+      const float* mean = partial.data() + i * 2 * channels;
+      const double rows = static_cast<double>(plan.chunks[static_cast<size_t>(i)].rows);
+#pragma omp simd
+      for (int64_t c = 0; c < channels; ++c) {
+        const double distance = mean[c] - centre[c];
+        total[c] += mean[channels + c] + rows * distance * distance;
       }
-      squares += within + between * static_cast<double>(plan.chunks[static_cast<size_t>(i)].rows);
     }
-    const double rstd = 1.0 / std::sqrt((count > 0 ? squares / count : 0.0) + args.epsilon);
-    args.mean[index] = static_cast<float>(mean);
-    args.rstd[index] = static_cast<float>(rstd);
-    float* row = coefficients.data() + segment * 2 * channels + group * size;
-    for (int64_t c = 0; c < size; ++c) {
-      row[c] = args.mean[index];
-      row[channels + c] = args.rstd[index] * args.weight[group * size + c];
+    for (int64_t group = 0; group < args.groups; ++group) {
+      total[group] = std::accumulate(total + group * size, total + (group + 1) * size, 0.0);
+    }
+    float* rstd = args.rstd + segment * args.groups;
+#pragma omp simd
+    for (int64_t group = 0; group < args.groups; ++group) {
+      rstd[group] = static_cast<float>(1.0 / std::sqrt(total[group] / count + args.epsilon));
+    }
+    float* mean = coefficients.data() + segment * 2 * channels;
+    for (int64_t group = 0; group < args.groups; ++group) {
+      for (int64_t c = group * size; c < (group + 1) * size; ++c) {
+        mean[c] = args.mean[segment * args.groups + group];
+        mean[channels + c] = rstd[group] * args.weight[c];
+      }
     }
   });
 
@@ -270,8 +290,8 @@ void group_norm_backward(CpuContext& context, const GroupNormBackwardArgs& args)
   for_each(context, args.segment_count, plan.elements, [&](int64_t segment) {
     double* total = sums.data() + segment * 2 * channels;
     std::fill(total, total + 2 * channels, 0.0);
-    for (int64_t i = plan.first_chunk[static_cast<size_t>(segment)];
-         i < plan.first_chunk[static_cast<size_t>(segment) + 1]; ++i) {
+    const SegmentChunks chunks = plan.of_segment(segment);
+    for (int64_t i = chunks.begin; i < chunks.end; ++i) {
       const float* of_chunk = partial.data() + i * 2 * channels;
 #pragma omp simd
       for (int64_t c = 0; c < 2 * channels; ++c) total[c] += of_chunk[c];
