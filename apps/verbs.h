@@ -1,0 +1,107 @@
+// The verbs of the program: options as parsed from the command line, and a function each. The functions print results
+// to stdout, messages to stderr, return the exit code and throw Error for everything a user can do wrong.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/core/device.h"
+
+namespace tessera {
+
+struct CommonOptions {
+  std::string device = "auto";
+  int threads = 0;  // 0 = all cores
+  std::optional<uint64_t> seed;
+  bool json = false;
+  bool quiet = false;
+  bool verbose = false;
+
+  std::unique_ptr<Context> context() const { return make_context(parse_device(device), threads); }
+};
+
+struct TrainOptions {
+  std::string config;                  // path; empty with resume
+  std::vector<std::string> overrides;  // key=value
+  std::string out;                     // new run folder
+  std::string resume;                  // run folder to go on with, to the bit
+  std::string init;                    // weights to start from
+};
+int run_train(const CommonOptions& common, const TrainOptions& options);
+
+struct PredictOptions {
+  std::string weights;  // .safetensors, or a config with --weights random
+  bool random_weights = false;
+  std::vector<std::string> inputs;  // files, folders, globs
+  std::string out;
+  float score = 0.3f;
+  int top_k = 100;
+  int size = 0;  // short side of the network input, 0 = as trained
+  std::vector<std::string> save = {"overlay", "json"};
+};
+int run_predict(const CommonOptions& common, const PredictOptions& options);
+
+struct EvalOptions {
+  std::string weights;
+  std::string annotations;
+  std::string images;
+  std::string results;  // foreign results instead of weights
+  std::string iou;      // segm | bbox; empty = both where the model has both
+  bool no_categories = false;
+  std::string save_results;
+};
+int run_eval(const CommonOptions& common, const EvalOptions& options);
+
+struct ModelInfoOptions {
+  std::string model;  // config or weights
+  std::string size = "800x1344";
+  int batch = 1;
+};
+int run_model_info(const CommonOptions& common, const ModelInfoOptions& options);
+
+struct ModelDiffOptions {
+  std::string first, second;
+};
+int run_model_diff(const CommonOptions& common, const ModelDiffOptions& options);
+
+struct DataOptions {
+  std::string annotations;
+  std::string images;
+  std::string out;
+  int count = 12;  // pictures shown, or scenes generated
+  int size = 128;  // of generated scenes
+  std::string prefix = "scenes";
+  bool verify = false;  // also open every picture
+};
+int run_data_check(const CommonOptions& common, const DataOptions& options);
+int run_data_stats(const CommonOptions& common, const DataOptions& options);
+int run_data_show(const CommonOptions& common, const DataOptions& options);
+int run_data_generate(const CommonOptions& common, const DataOptions& options);
+
+struct BenchOptions {
+  std::string model;  // config or weights
+  std::string size = "800x1344";
+  int batch = 1;
+  int rounds = 5;
+  bool random_weights = false;
+  std::string annotations, images;  // bench data
+  std::string compare;              // an earlier --json output
+};
+int run_bench_infer(const CommonOptions& common, const BenchOptions& options);
+int run_bench_train(const CommonOptions& common, const BenchOptions& options);
+int run_bench_ops(const CommonOptions& common, const BenchOptions& options);
+int run_bench_data(const CommonOptions& common, const BenchOptions& options);
+
+struct DemoOptions {
+  std::string out = "out/demo";
+  bool compare_k = false;
+  std::vector<std::string> overrides;
+};
+int run_demo(const CommonOptions& common, const DemoOptions& options);
+
+int run_doctor(const CommonOptions& common);
+
+}  // namespace tessera
