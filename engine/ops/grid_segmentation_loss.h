@@ -21,7 +21,7 @@ struct GridSegmentationOptions {
   float normalizer = 1.0f;         // N; boxes without any pixel centre add nothing but are counted in it by the caller
 };
 
-// pixels X [N,h,w,C]; objects O [J, 2 k k C]: cells row-major, foreground then background, C channels (C <= 256).
+// pixels X [N,h,w,C]; objects O [J, 2 k k C]: cells row-major, foreground then background, C channels.
 // Neither is normalised. Returns [1]; J = 0 gives 0 with zero gradients.
 Variable grid_segmentation_loss(Tape& tape, const Variable& pixels, const Variable& objects,
                                 const GridSegmentationTargets& targets, const GridSegmentationOptions& options);

@@ -15,7 +15,6 @@ namespace tessera {
 namespace {
 
 constexpr float kGuard = 1e-8f;  // least |a||b| of a cosine
-constexpr int kMaxChannels = 256;
 
 struct BoxPlan {
   GridAxis columns, rows;
@@ -63,26 +62,45 @@ void normalise(CpuContext& context, const float* vectors, int64_t count, int64_t
   });
 }
 
-// Sum of BCE(alpha cos, target) over a run of cosines, each of which it replaces by weight * dBCE/dcos (0 where the
-// guard acts). The target is the truth for the foreground and its complement for the background; as it is 0 or 1,
-// BCE = softplus(u) with u = -z for 1 and z for 0, which cancels nothing. norms: |X_p|; length: |O|.
-float entropy_of_run(float* cosines, const float* norms, const uint8_t* truth, bool foreground, int32_t count,
-                     float length, float alpha, float weight) {
-  const float labelled = foreground ? -1.0f : 1.0f;
-  float sum = 0;
+// What the pixels of one row of a box bring to the loss, one entry per pixel and side: first all foreground entries,
+// then all background ones, then padding of weight 0 up to a multiple of eight, so that whole vectors are computed.
+struct BoxRow {
+  explicit BoxRow(int32_t width)
+      : size((2 * width + 7) / 8 * 8),
+        values(static_cast<size_t>(5 * size), 0.0f),
+        cosines(values.data()),
+        norms(cosines + size),
+        lengths(norms + size),
+        weights(lengths + size),
+        signs(weights + size) {}
+  BoxRow(const BoxRow&) = delete;
+  BoxRow& operator=(const BoxRow&) = delete;
+
+  // Weighted sum of BCE(alpha cos, target). Replaces each cosine by weight * dBCE/dcos (0 where the guard acts). As a
+  // target is 0 or 1, BCE = softplus(u) with u = -z for 1 and z for 0, which cancels nothing.
+  float entropy(float alpha) const {
+    float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int32_t i = 0; i < count; ++i) {
-    const float sign = truth[i] != 0 ? labelled : -labelled;
-    const float product = norms[i] * length;
-    const bool guarded = product <= kGuard;
-    const float u = sign * alpha * (guarded ? cosines[i] * (product / kGuard) : cosines[i]);
-    const float small = vector_exp(-std::fabs(u));
-    const float upper = 1.0f / (1.0f + small);
-    sum += (u < 0.0f ? 0.0f : u) + vector_log1p_unit(small);
-    cosines[i] = guarded ? 0.0f : weight * alpha * sign * (u < 0.0f ? small * upper : upper);
+    for (int32_t i = 0; i < size; ++i) {
+      const float product = norms[i] * lengths[i];
+      const bool guarded = product <= kGuard;
+      const float u = signs[i] * alpha * (guarded ? cosines[i] * (product / kGuard) : cosines[i]);
+      const float small = vector_exp(-std::fabs(u));
+      const float upper = 1.0f / (1.0f + small);
+      sum += weights[i] * ((u < 0.0f ? 0.0f : u) + vector_log1p_unit(small));
+      cosines[i] = guarded ? 0.0f : weights[i] * alpha * signs[i] * (u < 0.0f ? small * upper : upper);
+    }
+    return sum;
   }
-  return sum;
-}
+
+  const int32_t size;
+  std::vector<float> values;
+  float* const cosines;
+  float* const norms;    // |X_p|
+  float* const lengths;  // |O|
+  float* const weights;  // of the cell
+  float* const signs;    // -1 where the target is 1, else 1
+};
 
 template <int C>
 class GridLoss {
@@ -134,46 +152,67 @@ class GridLoss {
   // Loss of one box; writes its object gradient, and dL/dcos of each of its pixels, foreground and background.
   double box_loss(int64_t j, float* derivatives) const {
     const BoxPlan& box = plans_[static_cast<size_t>(j)];
-    const int64_t size = channels_.size();
-    const int32_t width = box.columns.size();
-    std::vector<float> runs(2 * static_cast<size_t>(width));  // of one row: foreground, then background
-    alignas(64) float sums[2][kMaxChannels];
+    const int64_t size = channels_.size(), k = args_.k;
+    const int32_t width = box.columns.size(), first_column = box.columns.first();
+    if (derivatives != nullptr) std::fill_n(args_.object_gradient + j * cells_ * 2 * size, cells_ * 2 * size, 0.0f);
+    if (width == 0) return 0;
+    BoxRow row(width);
     double loss = 0;
-    for (int64_t cell = 0; cell < cells_; ++cell) {
-      const auto iy = static_cast<size_t>(cell / args_.k), ix = static_cast<size_t>(cell % args_.k);
-      const int32_t left = box.columns.begin[ix], count = box.columns.begin[ix + 1] - left;
-      const int32_t top = box.rows.begin[iy], bottom = box.rows.begin[iy + 1];
-      const float* vectors = unit_objects_.data() + (j * cells_ + cell) * 2 * size;
-      const float* lengths = object_norms_.data() + (j * cells_ + cell) * 2;
-      std::fill_n(sums[0], size, 0.0f);
-      std::fill_n(sums[1], size, 0.0f);
-      if (count > 0 && bottom > top) {
-        const float weight = box.weight / static_cast<float>(int64_t{count} * (bottom - top));
-        for (int32_t y = top; y < bottom; ++y) {
-          const int64_t pixel = (args_.image_of[j] * args_.height + y) * args_.width + left;
-          const float* units = unit_pixels_.data() + pixel * size;
-          const uint8_t* truth = args_.masks + (args_.mask_of[j] * args_.height + y) * args_.width + left;
-          for (int side = 0; side < 2; ++side) {
-            // The derivatives of the row are interleaved: [row][side][column of the box].
-            float* run = derivatives != nullptr
-                             ? derivatives + 2 * (box.derivatives + int64_t{y - box.rows.first()} * width) +
-                                   side * width + (left - box.columns.first())
-                             : runs.data() + side * width;
-            for (int32_t i = 0; i < count; ++i) run[i] = channels_.dot(units + i * size, vectors + side * size);
-            loss += weight * entropy_of_run(run, pixel_norms_.data() + pixel, truth, side == 0, count, lengths[side],
-                                            args_.alpha, weight);
-            if (derivatives == nullptr) continue;
-            for (int32_t i = 0; i < count; ++i) channels_.add(sums[side], run[i], units + i * size);
-          }
+    for (int64_t iy = 0; iy < k; ++iy) {
+      const int32_t top = box.rows.begin[static_cast<size_t>(iy)], bottom = box.rows.begin[static_cast<size_t>(iy) + 1];
+      if (bottom <= top) continue;
+      const int64_t first_cell = j * cells_ + iy * k;
+      const float* vectors = unit_objects_.data() + first_cell * 2 * size;
+      for (int64_t ix = 0; ix < k; ++ix) {
+        const int32_t left = box.columns.begin[static_cast<size_t>(ix)] - first_column;
+        const int32_t count = box.columns.begin[static_cast<size_t>(ix) + 1] - first_column - left;
+        if (count == 0) continue;
+        for (int side = 0; side < 2; ++side) {
+          const int32_t at = side * width + left;
+          std::fill_n(row.weights + at, count, box.weight / static_cast<float>(int64_t{count} * (bottom - top)));
+          std::fill_n(row.lengths + at, count, object_norms_.data()[(first_cell + ix) * 2 + side]);
         }
       }
+      float* const sums = derivatives != nullptr ? args_.object_gradient + first_cell * 2 * size : nullptr;
+      for (int32_t y = top; y < bottom; ++y) {
+        const int64_t pixel = (args_.image_of[j] * args_.height + y) * args_.width + first_column;
+        const float* units = unit_pixels_.data() + pixel * size;
+        const uint8_t* truth = args_.masks + (args_.mask_of[j] * args_.height + y) * args_.width + first_column;
+        for (int32_t i = 0; i < width; ++i) {
+          row.norms[i] = row.norms[width + i] = pixel_norms_.data()[pixel + i];
+          row.signs[i] = truth[i] != 0 ? -1.0f : 1.0f;
+          row.signs[width + i] = -row.signs[i];
+        }
+        for_each_column(box, [&](int64_t ix, int32_t i) {
+          const float* foreground = vectors + ix * 2 * size;
+          row.cosines[i] = channels_.dot(units + i * size, foreground);
+          row.cosines[width + i] = channels_.dot(units + i * size, foreground + size);
+        });
+        loss += row.entropy(args_.alpha);
+        if (derivatives == nullptr) continue;
+        std::copy_n(row.cosines, 2 * width,
+                    derivatives + 2 * (box.derivatives + int64_t{y - box.rows.first()} * width));
+        for_each_column(box, [&](int64_t ix, int32_t i) {
+          channels_.add(sums + ix * 2 * size, row.cosines[i], units + i * size);
+          channels_.add(sums + (ix * 2 + 1) * size, row.cosines[width + i], units + i * size);
+        });
+      }
       if (derivatives == nullptr) continue;
-      for (int side = 0; side < 2; ++side) {
-        channels_.project(sums[side], vectors + side * size, lengths[side],
-                          args_.object_gradient + ((j * cells_ + cell) * 2 + side) * size);
+      for (int64_t i = 0; i < 2 * k; ++i) {
+        channels_.project(sums + i * size, vectors + i * size, object_norms_.data()[first_cell * 2 + i],
+                          sums + i * size);
       }
     }
     return loss;
+  }
+
+  // visit(cell column, pixel column of the box) for all pixel columns.
+  template <typename Visit>
+  void for_each_column(const BoxPlan& box, Visit&& visit) const {
+    for (int64_t ix = 0; ix < args_.k; ++ix) {
+      const int32_t end = box.columns.begin[static_cast<size_t>(ix) + 1] - box.columns.first();
+      for (int32_t i = box.columns.begin[static_cast<size_t>(ix)] - box.columns.first(); i < end; ++i) visit(ix, i);
+    }
   }
 
   void gather_pixel_gradients(const float* derivatives) const {
@@ -206,15 +245,12 @@ class GridLoss {
     const float* row = derivatives + 2 * (box.derivatives + int64_t{y - box.rows.first()} * width);
     int64_t iy = 0;
     while (y >= box.rows.begin[static_cast<size_t>(iy) + 1]) ++iy;
-    for (int64_t ix = 0; ix < args_.k; ++ix) {
-      const float* vectors = unit_objects_.data() + (j * cells_ + iy * args_.k + ix) * 2 * size;
-      for (int32_t x = box.columns.begin[static_cast<size_t>(ix)]; x < box.columns.begin[static_cast<size_t>(ix) + 1];
-           ++x) {
-        const int32_t i = x - box.columns.first();
-        channels_.add(gradient + x * size, row[i], vectors);
-        channels_.add(gradient + x * size, row[width + i], vectors + size);
-      }
-    }
+    const float* vectors = unit_objects_.data() + (j * cells_ + iy * args_.k) * 2 * size;
+    float* first = gradient + box.columns.first() * size;
+    for_each_column(box, [&](int64_t ix, int32_t i) {
+      channels_.add(first + i * size, row[i], vectors + ix * 2 * size);
+      channels_.add(first + i * size, row[width + i], vectors + (ix * 2 + 1) * size);
+    });
   }
 
   CpuContext& context_;
