@@ -1,0 +1,60 @@
+#include "layers/conv2d.h"
+
+#include "engine/ops/add.h"
+
+namespace tessera {
+
+Conv2d::Conv2d(const ParameterScope& scope, const Conv2dConfig& config) : config_(config) {
+  TESSERA_CHECK(config.window % 2 == 1 && config.in % config.groups == 0 && config.out % config.groups == 0,
+                "{}: {} -> {} channels, window {}, {} groups", scope.name(), config.in, config.out, config.window,
+                config.groups);
+  weight_ = &scope.declare("weight", {config.out, config.window, config.window, config.in / config.groups},
+                           ParameterRole::weight, config.initializer);
+  const ParameterScope norm_scope = scope.child("norm");
+  switch (config.norm.kind) {
+    case NormKind::none:
+      bias_ = &scope.declare("bias", {config.out}, ParameterRole::bias, Initializer::constant(config.bias));
+      break;
+    case NormKind::frozen_bn:
+      norm_.emplace<FrozenBatchNorm>(norm_scope, config.out, config.norm.epsilon);
+      break;
+    case NormKind::bn:
+      norm_.emplace<BatchNorm>(norm_scope, config.out, config.norm.epsilon);
+      break;
+    case NormKind::gn:
+      norm_.emplace<GroupNorm>(norm_scope, config.out, config.norm.groups);
+      break;
+  }
+}
+
+Variable Conv2d::forward(Tape& tape, const Variable& x, bool relu, const Variable& residual) const {
+  Conv2dInputs inputs;
+  inputs.x = x;
+  inputs.weight = tape.parameter(*weight_);
+  Conv2dOptions options{.stride = config_.stride, .padding = config_.window / 2, .groups = config_.groups};
+  const auto* batch = std::get_if<BatchNorm>(&norm_);
+  const auto* group = std::get_if<GroupNorm>(&norm_);
+  if (group || (batch && tape.recording())) {
+    const Variable raw = conv2d(tape, inputs, options);
+    const bool relu_in_norm = relu && !residual.defined();
+    const Variable normed = group ? group->forward(tape, raw, relu_in_norm) : batch->forward(tape, raw, relu_in_norm);
+    return residual.defined() ? add(tape, normed, residual, {.relu = relu}) : normed;
+  }
+  if (bias_) inputs.bias = tape.parameter(*bias_);
+  if (const auto* frozen = std::get_if<FrozenBatchNorm>(&norm_); frozen || batch) {
+    AffineTensors affine = frozen ? frozen->affine(tape.context()) : batch->affine(tape.context());
+    inputs.scale = affine.scale;
+    inputs.shift = affine.shift;
+  }
+  inputs.residual = residual;
+  options.relu = relu;
+  return conv2d(tape, inputs, options);
+}
+
+Pyramid Conv2d::forward(Tape& tape, const Pyramid& x, bool relu) const {
+  TESSERA_CHECK(bias_ && config_.stride == 1, "a norm or stride {} on a pyramid", config_.stride);
+  return conv2d(tape, x, tape.parameter(*weight_), tape.parameter(*bias_),
+                {.padding = config_.window / 2, .groups = config_.groups, .relu = relu});
+}
+
+}  // namespace tessera

@@ -1,0 +1,20 @@
+#include "layers/group_norm.h"
+
+namespace tessera {
+
+GroupNorm::GroupNorm(const ParameterScope& scope, int channels, int groups)
+    : groups_(groups),
+      weight_(&scope.declare("weight", {channels}, ParameterRole::norm_affine, Initializer::ones())),
+      bias_(&scope.declare("bias", {channels}, ParameterRole::norm_affine, Initializer::zeros())) {
+  TESSERA_CHECK(groups >= 1 && channels % groups == 0, "{} channels in {} groups", channels, groups);
+}
+
+Variable GroupNorm::forward(Tape& tape, const Variable& x, bool relu) const {
+  return group_norm(tape, x, tape.parameter(*weight_), tape.parameter(*bias_), {.groups = groups_, .relu = relu});
+}
+
+Pyramid GroupNorm::forward(Tape& tape, const Pyramid& pyramid, bool relu) const {
+  return group_norm(tape, pyramid, tape.parameter(*weight_), tape.parameter(*bias_), {.groups = groups_, .relu = relu});
+}
+
+}  // namespace tessera

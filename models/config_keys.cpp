@@ -1,0 +1,226 @@
+#include "models/config_keys.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace tessera {
+
+namespace {
+
+constexpr const char* kPreset = "preset";    // as the backbone preset has it
+constexpr const char* kVariant = "variant";  // as the FCOS variant has it
+
+// The choice of an enumeration key: its names in the order of the values.
+template <typename T, size_t N>
+using Names = std::array<std::pair<const char*, T>, N>;
+
+constexpr Names<NormKind, 4> kNorms = {
+    {{"none", NormKind::none}, {"frozen_bn", NormKind::frozen_bn}, {"bn", NormKind::bn}, {"gn", NormKind::gn}}};
+constexpr Names<ResNetConfig::Block, 2> kBlocks = {
+    {{"bottleneck", ResNetConfig::Block::bottleneck}, {"basic", ResNetConfig::Block::basic}}};
+constexpr Names<bool, 2> kStrideIn = {{{"1x1", true}, {"3x3", false}}};
+constexpr Names<RegressionActivation, 2> kActivations = {
+    {{"relu", RegressionActivation::relu}, {"exp", RegressionActivation::exp}}};
+constexpr Names<RegressionUnit, 2> kUnits = {{{"stride", RegressionUnit::stride}, {"pixel", RegressionUnit::pixel}}};
+constexpr Names<bool, 2> kCenternessOn = {{{"regression", true}, {"classification", false}}};
+constexpr Names<IouLossKind, 3> kBoxLosses = {
+    {{"giou", IouLossKind::giou}, {"iou", IouLossKind::iou}, {"linear_iou", IouLossKind::linear_iou}}};
+constexpr Names<BoxQuality, 2> kQualities = {{{"centerness", BoxQuality::centerness}, {"iou", BoxQuality::iou}}};
+constexpr Names<ScoreThreshold, 3> kThresholds = {{{"classification", ScoreThreshold::classification},
+                                                   {"joint", ScoreThreshold::joint},
+                                                   {"square_root", ScoreThreshold::square_root}}};
+constexpr Names<bool, 2> kScores = {{{"square_root", true}, {"product", false}}};
+constexpr Names<PixelBranchKind, 2> kPixelKinds = {
+    {{"concat", PixelBranchKind::concat}, {"panoptic_fpn", PixelBranchKind::panoptic_fpn}}};
+constexpr Names<TrainBox, 3> kTrainBoxes = {
+    {{"gt", TrainBox::gt}, {"pred", TrainBox::pred}, {"jitter", TrainBox::jitter}}};
+constexpr Names<EmptyCellNorm, 2> kEmptyCellNorms = {
+    {{"nonempty", EmptyCellNorm::nonempty}, {"literal", EmptyCellNorm::literal}}};
+
+// first: an additional choice that means "as elsewhere", or null.
+template <typename T, size_t N>
+std::vector<std::string> choices(const Names<T, N>& names, const char* first = nullptr) {
+  std::vector<std::string> texts;
+  if (first) texts.emplace_back(first);
+  for (const auto& [name, value] : names) texts.emplace_back(name);
+  return texts;
+}
+
+template <typename T, size_t N>
+void read_choice(const Config& config, const char* key, const Names<T, N>& names, T& value) {
+  const std::string& text = config.get_string(key);
+  for (const auto& [name, named] : names) {
+    if (text == name) value = named;
+  }
+}
+
+int read_int(const Config& config, const char* key) { return static_cast<int>(config.get_int(key)); }
+float read_float(const Config& config, const char* key) { return static_cast<float>(config.get_number(key)); }
+
+// 0 leaves the value alone.
+void read_positive(const Config& config, const char* key, int& value) {
+  if (const int read = read_int(config, key); read > 0) value = read;
+}
+// Negative leaves the value alone.
+void read_not_negative(const Config& config, const char* key, float& value) {
+  if (const float read = read_float(config, key); read >= 0) value = read;
+}
+void read_list(const Config& config, const char* key, std::vector<int>& value) {
+  const std::vector<int64_t>& read = config.get_ints(key);
+  if (!read.empty()) value.assign(read.begin(), read.end());
+}
+
+ResNetConfig backbone_from(const Config& config, int norm_groups) {
+  ResNetConfig backbone = resnet_preset(config.get_string("model.backbone.preset"));
+  read_choice(config, "model.backbone.block", kBlocks, backbone.block);
+  read_list(config, "model.backbone.blocks", backbone.blocks);
+  read_list(config, "model.backbone.channels", backbone.channels);
+  read_positive(config, "model.backbone.stem_channels", backbone.stem_channels);
+  read_positive(config, "model.backbone.groups", backbone.groups);
+  read_positive(config, "model.backbone.width_per_group", backbone.width_per_group);
+  read_choice(config, "model.backbone.stride_in", kStrideIn, backbone.stride_in_1x1);
+  read_choice(config, "model.backbone.norm", kNorms, backbone.norm.kind);
+  read_not_negative(config, "model.backbone.norm_epsilon", backbone.norm.epsilon);
+  backbone.norm.groups = norm_groups;
+  if (const int freeze = read_int(config, "model.backbone.freeze_at"); freeze >= 0) backbone.freeze_at = freeze;
+  return backbone;
+}
+
+FcosConfig fcos_from(const Config& config, int norm_groups, int first_level) {
+  FcosConfig fcos = fcos_variant(config.get_string("model.fcos.variant"));
+  fcos.norm_groups = norm_groups;
+  fcos.tower_convs = read_int(config, "model.fcos.tower_convs");
+  fcos.range_scale = read_float(config, "model.fcos.range_scale");
+  if (fcos.range_scale == 0) fcos.range_scale = first_level == 2 ? 0.5f : 1.0f;  // 2^(first_level - 3)
+  read_choice(config, "model.fcos.activation", kActivations, fcos.activation);
+  read_choice(config, "model.fcos.unit", kUnits, fcos.unit);
+  read_choice(config, "model.fcos.centerness_on", kCenternessOn, fcos.centerness_on_regression);
+  read_not_negative(config, "model.fcos.center_radius", fcos.center_radius);
+  read_choice(config, "model.fcos.box_loss", kBoxLosses, fcos.box_loss);
+  read_choice(config, "model.fcos.box_quality", kQualities, fcos.box_quality);
+  read_not_negative(config, "model.fcos.score_threshold", fcos.score_threshold);
+  read_choice(config, "model.fcos.threshold_on", kThresholds, fcos.threshold_on);
+  read_choice(config, "model.fcos.score", kScores, fcos.square_root_score);
+  read_not_negative(config, "model.fcos.nms_threshold", fcos.nms_threshold);
+  fcos.pre_nms_top_k = read_int(config, "model.fcos.pre_nms_top_k");
+  fcos.max_detections = read_int(config, "model.fcos.max_detections");
+  return fcos;
+}
+
+// [] or the levels first_level .. first_level + 3, or the first alone.
+int pixel_level_count(const Config& config, int first_level) {
+  const std::vector<int64_t>& levels = config.get_ints("model.gridmask.pixel.levels");
+  if (levels.empty()) return 4;
+  bool from_first = levels.size() == 1 || levels.size() == 4;
+  for (size_t i = 0; i < levels.size(); ++i)
+    from_first = from_first && levels[i] == first_level + static_cast<int64_t>(i);
+  if (!from_first) {
+    throw Error(
+        ExitCode::usage,
+        fmt::format("model.gridmask.pixel.levels: must be the first level of the pyramid, {}, or the first four",
+                    first_level),
+        fmt::format("model.gridmask.pixel.levels=[{}] or [{},{},{},{}]", first_level, first_level, first_level + 1,
+                    first_level + 2, first_level + 3));
+  }
+  return static_cast<int>(levels.size());
+}
+
+GridMaskConfig gridmask_from(const Config& config, int norm_groups, int first_level) {
+  GridMaskConfig gridmask;
+  gridmask.k = read_int(config, "model.gridmask.k");
+  gridmask.dim = read_int(config, "model.gridmask.dim");
+  gridmask.alpha = read_float(config, "model.gridmask.alpha");
+  read_choice(config, "model.gridmask.pixel.type", kPixelKinds, gridmask.pixel);
+  gridmask.pixel_levels = pixel_level_count(config, first_level);
+  gridmask.pixel_channels = read_int(config, "model.gridmask.pixel.channels");
+  read_choice(config, "model.gridmask.pixel.norm", kNorms, gridmask.pixel_norm.kind);
+  gridmask.pixel_norm.groups = norm_groups;
+  gridmask.hidden_convs = read_int(config, "model.gridmask.object.hidden_convs");
+  gridmask.norm_groups = norm_groups;
+  gridmask.train_stride = read_int(config, "model.gridmask.train_stride");
+  read_choice(config, "model.gridmask.train_box", kTrainBoxes, gridmask.train_box);
+  read_choice(config, "model.gridmask.empty_cell_norm", kEmptyCellNorms, gridmask.empty_cell_norm);
+  gridmask.max_positives = read_int(config, "model.gridmask.max_positives");
+  return gridmask;
+}
+
+}  // namespace
+
+ConfigTable model_config_keys() {
+  using Key = ConfigKey;
+  constexpr int64_t kMaxChannels = 65536;
+  return {
+      Key::choice("model.system", "gridmask_fcos", {"gridmask_fcos", "fcos"}, "instance masks, or boxes alone"),
+      Key::integer("model.classes", 80, 1, 65536, "number of classes"),
+      Key::integer("model.size_divisor", 32, 32, 1024, "batches are padded to a multiple of it"),
+      Key::integer("model.norm_groups", 32, 1, kMaxChannels, "groups of every group norm"),
+
+      Key::choice("model.backbone.preset", "r50", resnet_preset_names(), "what the other backbone keys start from"),
+      Key::choice("model.backbone.block", kPreset, choices(kBlocks, kPreset), "kind of residual block"),
+      Key::integers("model.backbone.blocks", {}, 1, 200, "blocks of res2, res3, ...; [] = preset"),
+      Key::integers("model.backbone.channels", {}, 1, kMaxChannels, "output channels of the stages; [] = preset"),
+      Key::integer("model.backbone.stem_channels", 0, 0, kMaxChannels, "channels of the stem; 0 = preset"),
+      Key::integer("model.backbone.groups", 0, 0, kMaxChannels, "groups of the 3x3 of a bottleneck; 0 = preset"),
+      Key::integer("model.backbone.width_per_group", 0, 0, kMaxChannels, "channels per group in res2; 0 = preset"),
+      Key::choice("model.backbone.stride_in", kPreset, choices(kStrideIn, kPreset),
+                  "which convolution of a bottleneck strides; given by the weights"),
+      Key::choice("model.backbone.norm", kPreset, {kPreset, "frozen_bn", "bn", "gn"}, "norm of the backbone"),
+      Key::number("model.backbone.norm_epsilon", 1e-5, 0, 1, "of batch norms; given by the weights"),
+      Key::integer("model.backbone.freeze_at", -1, -1, 2, "0 nothing, 1 stem, 2 stem and res2; -1 = preset"),
+
+      Key::integer("model.fpn.channels", 256, 1, kMaxChannels, "channels of the pyramid and of the heads"),
+      Key::integer("model.fpn.first_level", 3, 2, 3, "first of five levels: 3 (stride 8), or 2 for small pictures"),
+
+      Key::choice("model.fcos.variant", "adelaidet", fcos_variant_names(), "what the other detector keys start from"),
+      Key::integer("model.fcos.tower_convs", 4, 0, 16, "convolutions of a tower"),
+      Key::number("model.fcos.range_scale", 0, 0, 1000,
+                  "multiplies the size bounds 64, 128, 256, 512 between levels; 0 = 2^(first_level - 3)"),
+      Key::choice("model.fcos.activation", kVariant, choices(kActivations, kVariant), "of the box distances"),
+      Key::choice("model.fcos.unit", kVariant, choices(kUnits, kVariant), "of the box distances"),
+      Key::choice("model.fcos.centerness_on", kVariant, choices(kCenternessOn, kVariant), "tower the centerness reads"),
+      Key::number("model.fcos.center_radius", -1, -1, 1000,
+                  "centre sampling radius in strides; 0 = the whole box; -1 = variant"),
+      Key::choice("model.fcos.box_loss", kVariant, choices(kBoxLosses, kVariant), "loss of the boxes"),
+      Key::choice("model.fcos.box_quality", "centerness", choices(kQualities), "what the third branch learns"),
+      Key::number("model.fcos.score_threshold", -1, -1, 1, "detections below are dropped; -1 = variant"),
+      Key::choice("model.fcos.threshold_on", kVariant, choices(kThresholds, kVariant), "what is compared with it"),
+      Key::choice("model.fcos.score", kVariant, choices(kScores, kVariant), "of class probability and centerness"),
+      Key::integer("model.fcos.pre_nms_top_k", 1000, 1, 1 << 20, "candidates per level"),
+      Key::number("model.fcos.nms_threshold", -1, -1, 1, "greater overlaps are suppressed; -1 = variant"),
+      Key::integer("model.fcos.max_detections", 100, 1, 65536, "per picture"),
+
+      Key::integer("model.gridmask.k", 3, 1, 16, "grid cells along a side of a box"),
+      Key::integer("model.gridmask.dim", 16, 1, 256, "channels of an embedding"),
+      Key::number("model.gridmask.alpha", 5, 0.001, 1000, "sharpness of the projection sigmoid(alpha x)"),
+      Key::choice("model.gridmask.pixel.type", "concat", choices(kPixelKinds), "form of the pixel branch"),
+      Key::integers("model.gridmask.pixel.levels", {}, 2, 6,
+                    "fused pyramid levels: the first four, or the first; [] = four"),
+      Key::integer("model.gridmask.pixel.channels", 128, 1, kMaxChannels, "width of the pixel branch"),
+      Key::choice("model.gridmask.pixel.norm", "gn", {"gn", "bn", "none"}, "norm of the pixel branch"),
+      Key::integer("model.gridmask.object.hidden_convs", 3, 0, 16, "convolutions in front of the predicting one"),
+      Key::integer("model.gridmask.train_stride", 8, 1, 32, "input pixels per loss pixel, a power of two"),
+      Key::choice("model.gridmask.train_box", "gt", choices(kTrainBoxes), "box that defines the cells in training"),
+      Key::choice("model.gridmask.empty_cell_norm", "nonempty", choices(kEmptyCellNorms),
+                  "divide by non-empty cells, or by k * k as printed in the paper"),
+      Key::integer("model.gridmask.max_positives", 500, 1, 1 << 20, "locations per batch that learn masks"),
+  };
+}
+
+ModelConfig model_config_from(const Config& config) {
+  ModelConfig model;
+  model.system = config.get_string("model.system");
+  model.classes = read_int(config, "model.classes");
+  model.size_divisor = read_int(config, "model.size_divisor");
+  const int norm_groups = read_int(config, "model.norm_groups");
+  model.fpn.channels = read_int(config, "model.fpn.channels");
+  model.fpn.first_level = read_int(config, "model.fpn.first_level");
+  model.backbone = backbone_from(config, norm_groups);
+  model.fcos = fcos_from(config, norm_groups, model.fpn.first_level);
+  model.gridmask = gridmask_from(config, norm_groups, model.fpn.first_level);
+  model = resolved(std::move(model));
+  validate(model);
+  return model;
+}
+
+}  // namespace tessera

@@ -1,0 +1,38 @@
+// The knobs of GridMask (spec section 3.9). k, dim and alpha are the paper's k, d and alpha.
+#pragma once
+
+#include <cstdint>
+
+#include "layers/conv2d.h"
+
+namespace tessera {
+
+enum class PixelBranchKind : uint8_t { concat, panoptic_fpn };
+enum class TrainBox : uint8_t { gt, pred, jitter };        // the box that defines the grid cells of a positive
+enum class EmptyCellNorm : uint8_t { nonempty, literal };  // divide by non-empty cells, or by k * k as printed
+
+struct GridMaskConfig {
+  int k = 3;           // cells along a side of the box
+  int dim = 16;        // embedding channels
+  float alpha = 5.0f;  // of Proj(x) = sigmoid(alpha x)
+
+  // Pixel branch
+  PixelBranchKind pixel = PixelBranchKind::concat;
+  int pixel_levels = 4;  // of concat: fused levels from the first of the pyramid on; 1 or 4
+  int pixel_channels = 128;
+  NormConfig pixel_norm = {.kind = NormKind::gn};
+
+  // Object branch
+  int hidden_convs = 3;  // 3x3 convolutions in front of the predicting one
+  int norm_groups = 32;
+
+  // Training
+  int train_stride = 8;  // input pixels per loss pixel
+  TrainBox train_box = TrainBox::gt;
+  EmptyCellNorm empty_cell_norm = EmptyCellNorm::nonempty;
+  int max_positives = 500;  // per batch
+
+  int object_channels() const { return 2 * k * k * dim; }
+};
+
+}  // namespace tessera

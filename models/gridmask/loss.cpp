@@ -1,0 +1,97 @@
+#include "models/gridmask/loss.h"
+
+#include <algorithm>
+#include <numeric>
+#include <unordered_map>
+
+#include "engine/core/rng.h"
+#include "engine/ops/grid_segmentation_loss.h"
+#include "engine/ops/resize.h"
+
+namespace tessera {
+
+namespace {
+
+// Every stride-th pixel of a mask, from stride / 2 on, into [height, width]; zero outside the picture.
+void sample_mask(const Bitmap& mask, int stride, int64_t height, int64_t width, uint8_t* out) {
+  const int64_t first = stride / 2;
+  for (int64_t v = 0; v < height; ++v) {
+    const int64_t y = v * stride + first;
+    if (y >= mask.height) break;
+    const uint8_t* line = mask.pixels.data() + y * mask.width;
+    for (int64_t u = 0; u < width && u * stride + first < mask.width; ++u) {
+      out[v * width + u] = line[u * stride + first];
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<size_t> draw_positives(size_t count, size_t limit, uint64_t seed, uint64_t iteration) {
+  std::vector<size_t> order(count);
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (count <= limit) return order;
+  Rng rng(seed, RandomPurpose::positives, iteration);
+  for (size_t i = 0; i < limit; ++i) {  // the first steps of a Fisher-Yates shuffle
+    std::swap(order[i], order[i + rng.below(static_cast<uint32_t>(count - i))]);
+  }
+  order.resize(limit);
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+Box jitter_box(const Box& box, uint64_t seed, uint64_t iteration, uint64_t sample) {
+  Rng rng(seed, RandomPurpose::train_box, iteration, sample);
+  const auto move = [&rng](float value, float side) { return value + side * rng.uniform(-0.1f, 0.1f); };
+  Box moved;
+  moved.x1 = move(box.x1, box.width());
+  moved.y1 = move(box.y1, box.height());
+  moved.x2 = move(box.x2, box.width());
+  moved.y2 = move(box.y2, box.height());
+  return moved;
+}
+
+Variable gridmask_loss(Tape& tape, const Variable& pixels, int pixel_stride, const Variable& objects,
+                       const std::vector<GridSample>& samples, const std::vector<ImageTargets>& images,
+                       const GridMaskConfig& config) {
+  Context& context = tape.context();
+  if (samples.empty()) return Tensor::zeros(context, {1}, DType::f32, "loss");
+  const int64_t height = pixels.extent(1) * pixel_stride / config.train_stride;
+  const int64_t width = pixels.extent(2) * pixel_stride / config.train_stride;
+  Variable sampled = pixels;
+  if (config.train_stride != pixel_stride) sampled = resize_bilinear(tape, pixels, height, width);
+
+  const int64_t count = static_cast<int64_t>(samples.size());
+  std::vector<float> boxes;
+  std::vector<int32_t> image_of, mask_of;
+  std::vector<const Bitmap*> masks;
+  std::unordered_map<const Bitmap*, int32_t> mask_index;
+  for (const GridSample& sample : samples) {
+    boxes.insert(boxes.end(), {sample.box.x1, sample.box.y1, sample.box.x2, sample.box.y2});
+    image_of.push_back(sample.image);
+    const Bitmap* mask =
+        &images.at(static_cast<size_t>(sample.image)).objects.at(static_cast<size_t>(sample.object)).mask;
+    const auto [found, added] = mask_index.emplace(mask, static_cast<int32_t>(masks.size()));
+    if (added) masks.push_back(mask);
+    mask_of.push_back(found->second);
+  }
+  std::vector<uint8_t> bits(masks.size() * static_cast<size_t>(height * width), 0);
+  for (size_t i = 0; i < masks.size(); ++i) {
+    sample_mask(*masks[i], config.train_stride, height, width, bits.data() + i * static_cast<size_t>(height * width));
+  }
+
+  GridSegmentationTargets targets;
+  targets.boxes = Tensor::from_host<float>(context, {count, 4}, boxes, "targets");
+  targets.image_of = Tensor::from_host<int32_t>(context, {count}, image_of, "targets");
+  targets.mask_of = Tensor::from_host<int32_t>(context, {count}, mask_of, "targets");
+  targets.masks =
+      Tensor::from_host<uint8_t>(context, {static_cast<int64_t>(masks.size()), height, width}, bits, "targets");
+  return grid_segmentation_loss(tape, sampled, objects, targets,
+                                {.k = config.k,
+                                 .alpha = config.alpha,
+                                 .stride = static_cast<float>(config.train_stride),
+                                 .literal_cell_norm = config.empty_cell_norm == EmptyCellNorm::literal,
+                                 .normalizer = static_cast<float>(count)});
+}
+
+}  // namespace tessera

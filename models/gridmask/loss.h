@@ -1,0 +1,37 @@
+// The segmentation loss of GridMask for a detector's chosen locations. Knows no detector: it is told which cells of the
+// pyramid answer for which object and with which box.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/annotations/annotations.h"
+#include "engine/autograd/tape.h"
+#include "models/gridmask/config.h"
+
+namespace tessera {
+
+// One location that learns the mask of one object.
+struct GridSample {
+  int32_t row = 0;  // of the pyramid: where the object embedding is read
+  int32_t image = 0;
+  int32_t object = 0;  // index in ImageTargets::objects
+  Box box;             // what the grid divides, input pixels
+};
+
+// Indices of at most `limit` of `count` samples, ascending: all, or a subset without repetition that is a function of
+// (seed, iteration).
+std::vector<size_t> draw_positives(size_t count, size_t limit, uint64_t seed, uint64_t iteration);
+
+// The box with each corner coordinate moved by U(-0.1, 0.1) of the width or height; a function of (seed, iteration,
+// sample).
+Box jitter_box(const Box& box, uint64_t seed, uint64_t iteration, uint64_t sample);
+
+// Eq. (8) and (9). pixels: X [N, h, w, dim] as the pixel branch makes it, `pixel_stride` input pixels each; resized to
+// config.train_stride first. objects: [J, 2 k k dim], one row a sample. The mask of an object is read at input pixels
+// s * u + s / 2, zero outside the picture. Without samples the loss is a constant 0.
+Variable gridmask_loss(Tape& tape, const Variable& pixels, int pixel_stride, const Variable& objects,
+                       const std::vector<GridSample>& samples, const std::vector<ImageTargets>& images,
+                       const GridMaskConfig& config);
+
+}  // namespace tessera

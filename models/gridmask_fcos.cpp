@@ -1,0 +1,187 @@
+#include "models/gridmask_fcos.h"
+
+#include "engine/ops/row_gather.h"
+#include "models/fcos/decode.h"
+#include "models/fcos/losses.h"
+#include "models/gridmask/inference.h"
+#include "models/gridmask/loss.h"
+
+namespace tessera {
+
+namespace {
+
+ModelConfig checked(const ModelConfig& config) {
+  validate(config);
+  return resolved(config);
+}
+
+// Predicted boxes of the given cells, input pixels. They define grid cells only: no gradient flows through them.
+std::vector<Box> predicted_boxes(Tape& tape, const Pyramid& distances, const std::vector<PositiveCell>& cells,
+                                 const std::vector<LevelGrid>& grids) {
+  Tape::NoGrad constant(tape);
+  std::vector<int32_t> rows;
+  for (const PositiveCell& cell : cells) rows.push_back(cell.row);
+  const Tensor index = Tensor::from_host<int32_t>(tape.context(), {static_cast<int64_t>(rows.size())}, rows, "targets");
+  const std::vector<float> values = row_gather(tape, distances.rows, index).value.to_host<float>(tape.context());
+  std::vector<Box> boxes;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const float* side = values.data() + 4 * i;
+    const float unit = grids[static_cast<size_t>(cells[i].level)].unit;
+    boxes.push_back({cells[i].x - unit * side[0], cells[i].y - unit * side[1], cells[i].x + unit * side[2],
+                     cells[i].y + unit * side[3]});
+  }
+  return boxes;
+}
+
+// i32 [N, 4]: original height and width, resized height and width.
+Tensor image_sizes(Context& context, const std::vector<ImageGeometry>& geometry) {
+  std::vector<int32_t> sizes;
+  for (const ImageGeometry& image : geometry) {
+    sizes.insert(sizes.end(), {image.original_height, image.original_width, image.resized_height, image.resized_width});
+  }
+  return Tensor::from_host<int32_t>(context, {static_cast<int64_t>(geometry.size()), 4}, sizes, "sizes");
+}
+
+std::vector<std::vector<Detection>> to_detections(Context& context, const Candidates& candidates) {
+  const std::vector<int32_t> counts = candidates.counts.to_host<int32_t>(context);
+  const std::vector<float> boxes = candidates.boxes.to_host<float>(context);
+  const std::vector<float> scores = candidates.scores.to_host<float>(context);
+  const std::vector<int32_t> classes = candidates.classes.to_host<int32_t>(context);
+  std::vector<std::vector<Detection>> detections(counts.size());
+  for (size_t image = 0; image < counts.size(); ++image) {
+    for (int32_t i = 0; i < counts[image]; ++i) {
+      const size_t at = image * static_cast<size_t>(candidates.capacity()) + static_cast<size_t>(i);
+      Detection& detection = detections[image].emplace_back();
+      detection.box = {boxes[4 * at], boxes[4 * at + 1], boxes[4 * at + 2], boxes[4 * at + 3]};
+      detection.score = scores[at];
+      detection.label = classes[at];
+    }
+  }
+  return detections;
+}
+
+}  // namespace
+
+GridMaskFcos::GridMaskFcos(const ModelConfig& config, ParameterStore& store)
+    : config_(checked(config)),
+      backbone_(ParameterScope(store, "backbone.bottom_up"), config_.backbone),
+      fpn_(ParameterScope(store, "backbone"), config_.fpn, config_.backbone.channels),
+      head_(ParameterScope(store, "proposal_generator.fcos_head"), config_.fcos, FpnConfig::kLevels) {
+  if (!config_.has_masks()) return;
+  pixel_.emplace(ParameterScope(store, "gridmask.pixel"), config_.gridmask, config_.fpn.first_level,
+                 config_.fpn.channels);
+  object_.emplace(ParameterScope(store, "gridmask.object"), config_.gridmask, config_.fpn.channels);
+}
+
+GridMaskFcos::Output GridMaskFcos::run(Tape& tape, const Tensor& images) const {
+  TESSERA_CHECK(images.shape().rank() == 4 && images.extent(3) == 3 && images.extent(1) % config_.size_divisor == 0 &&
+                    images.extent(2) % config_.size_divisor == 0,
+                "images {}, padded to {}", images.shape().to_string(), config_.size_divisor);
+  Output output;
+  std::vector<Variable> maps;
+  {
+    Tape::Stage stage(tape, "backbone");
+    maps = backbone_.forward(tape, images);
+  }
+  {
+    Tape::Stage stage(tape, "fpn");
+    output.features = fpn_.forward(tape, maps);
+  }
+  {
+    Tape::Stage stage(tape, "fcos_head");
+    output.fcos = head_.forward(tape, output.features.pyramid);
+  }
+  if (pixel_) {
+    Tape::Stage stage(tape, "gridmask_pixel");
+    output.pixels = pixel_->forward(tape, [&](int level) { return output.features.map(level); });
+  }
+  if (object_) {
+    Tape::Stage stage(tape, "gridmask_object");
+    output.object_features = object_->features(tape, output.features.pyramid);
+  }
+  return output;
+}
+
+void GridMaskFcos::forward(Tape& tape, const Tensor& images) const {
+  const Output output = run(tape, images);
+  if (!object_) return;
+  Tape::Stage stage(tape, "gridmask_object");
+  object_->embeddings(tape, output.object_features);
+}
+
+std::vector<NamedLoss> GridMaskFcos::losses(Tape& tape, const TrainingBatch& batch) const {
+  const Output output = run(tape, batch.images);
+  const PyramidGeometry& geometry = output.features.pyramid.geometry;
+  const std::vector<LevelGrid> grids =
+      level_grids(geometry, batch.images.extent(1), batch.images.extent(2), config_.fcos);
+  const FcosTargets targets = assign_fcos_targets(geometry, grids, batch.targets, config_.fcos);
+
+  Tape::Stage stage(tape, "losses");
+  const FcosLosses fcos = fcos_losses(tape, output.fcos, targets, config_.fcos);
+  std::vector<NamedLoss> losses = {{"cls", fcos.classification}, {"box", fcos.box}, {"ctr", fcos.centerness}};
+  if (object_) losses.push_back({"seg", mask_loss(tape, output, targets, grids, batch)});
+  return losses;
+}
+
+Variable GridMaskFcos::mask_loss(Tape& tape, const Output& output, const FcosTargets& targets,
+                                 const std::vector<LevelGrid>& grids, const TrainingBatch& batch) const {
+  const GridMaskConfig& config = config_.gridmask;
+  std::vector<PositiveCell> cells;
+  for (const size_t index : draw_positives(targets.positives.size(), static_cast<size_t>(config.max_positives),
+                                           batch.seed, batch.iteration)) {
+    cells.push_back(targets.positives[index]);
+  }
+  if (cells.empty()) return Tensor::zeros(tape.context(), {1}, DType::f32, "loss");
+
+  std::vector<Box> predicted;
+  if (config.train_box == TrainBox::pred) predicted = predicted_boxes(tape, output.fcos.distances, cells, grids);
+  std::vector<GridSample> samples;
+  std::vector<int32_t> rows;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const PositiveCell& cell = cells[i];
+    Box box = batch.targets[static_cast<size_t>(cell.image)].objects[static_cast<size_t>(cell.object)].box;
+    if (config.train_box == TrainBox::jitter) box = jitter_box(box, batch.seed, batch.iteration, i);
+    if (config.train_box == TrainBox::pred) box = predicted[i];
+    samples.push_back({cell.row, cell.image, cell.object, box});
+    rows.push_back(cell.row);
+  }
+  const Tensor index = Tensor::from_host<int32_t>(tape.context(), {static_cast<int64_t>(rows.size())}, rows, "targets");
+  const Variable objects = object_->embeddings_at(tape, output.object_features, index);
+  return gridmask_loss(tape, output.pixels, pixel_->stride(), objects, samples, batch.targets, config);
+}
+
+std::vector<std::vector<Detection>> GridMaskFcos::detect(Tape& tape, const Tensor& images,
+                                                         const std::vector<ImageGeometry>& geometry) const {
+  const int64_t count = images.extent(0);
+  TESSERA_CHECK(static_cast<int64_t>(geometry.size()) == count, "{} geometries for {} images", geometry.size(), count);
+  Context& context = tape.context();
+  const Tape::NoGrad inference(tape);
+  const Output output = run(tape, images);
+  const Candidates best = fcos_detections(context, output.fcos, image_sizes(context, geometry), images.extent(1),
+                                          images.extent(2), config_.fcos);
+  Variable objects;
+  if (object_) {
+    const Tensor rows = best.rows.reshape({best.rows.elements()});
+    objects = object_->embeddings_at(tape, output.object_features, rows);
+  }
+  if (context.backend() == Backend::plan) return std::vector<std::vector<Detection>>(geometry.size());
+
+  std::vector<std::vector<Detection>> detections = to_detections(context, best);
+  for (int64_t image = 0; object_ && image < count; ++image) {
+    std::vector<Detection>& found = detections[static_cast<size_t>(image)];
+    if (found.empty()) continue;
+    const Tensor pixels = output.pixels.value.slice(image, image + 1);
+    const GridMaskRequest request{
+        pixels, pixel_->stride(), objects.value.slice(image * best.capacity(), (image + 1) * best.capacity()),
+        best.boxes.slice(image, image + 1).reshape({best.capacity(), 4}), best.counts.slice(image, image + 1)};
+    std::vector<BitMask> masks =
+        gridmask_masks(context, request, geometry[static_cast<size_t>(image)], config_.gridmask);
+    for (size_t i = 0; i < found.size(); ++i) {
+      found[i].has_mask = true;
+      found[i].mask = std::move(masks[i]);
+    }
+  }
+  return detections;
+}
+
+}  // namespace tessera
