@@ -2,114 +2,116 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/gathered_product.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tessera {
 
+namespace {
+
+// Calls pack(group, block, width, target) for every block of packed weights, in parallel.
+template <typename Pack>
+void pack_blocks(CpuContext& context, const GatheredProduct& product, float* packed, Pack&& pack) {
+  const int64_t units = product.groups * product.blocks();
+  const int64_t unit_size = static_cast<int64_t>(product.taps.size()) * product.source_channels * 2 * kLanes;
+  parallel_for(context, units, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, unit_size)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t unit = begin; unit < end; ++unit) {
+                   const int64_t group = unit / product.blocks(), block = unit % product.blocks();
+                   pack(group, block, product.block_width(block), packed + product.block_begin(group, block));
+                 }
+               });
+}
+
+// OHWI weights, rows of one output: the block is their transpose.
+void pack_forward(CpuContext& context, const GatheredProduct& product, const Conv2dForwardArgs& args, float* packed) {
+  const int64_t depth = args.window.taps() * product.source_channels;
+  pack_blocks(context, product, packed, [&](int64_t group, int64_t block, int64_t width, float* target) {
+    for (int64_t lane = 0; lane < width; ++lane) {
+      const int64_t channel = block * 2 * kLanes + lane, o = group * product.dest_channels + channel;
+      const bool present = channel < product.dest_channels;
+      const float factor = present && args.scale != nullptr ? args.scale[o] : 1.0f;
+      const float* weight = args.weight + o * depth;
+      for (int64_t k = 0; k < depth; ++k) target[k * width + lane] = present ? factor * weight[k] : 0.0f;
+    }
+  });
+}
+
+}  // namespace
+
 void conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
-  const Conv2dWindow& w = args.window;
-  for (const Conv2dMap& map : args.maps) {
-    parallel_for(context, map.images * map.out_height, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t at = begin * map.out_width; at < end * map.out_width; ++at) {
-        const int64_t ox = at % map.out_width, oy = at / map.out_width % map.out_height;
-        const int64_t image = at / map.out_width / map.out_height;
-        for (int64_t o = 0; o < w.out_channels; ++o) {
-          float sum = 0;
-          for (int64_t v = 0; v < w.height; ++v) {
-            const int64_t y = oy * w.stride - w.padding + v;
-            if (y < 0 || y >= map.height) continue;
-            for (int64_t u = 0; u < w.width; ++u) {
-              const int64_t x = ox * w.stride - w.padding + u;
-              if (x < 0 || x >= map.width) continue;
-              const float* input = args.x + (map.in_row + (image * map.height + y) * map.width + x) * w.in_channels +
-                                   o / w.group_out() * w.group_in();
-              const float* weight = args.weight + ((o * w.height + v) * w.width + u) * w.group_in();
-#pragma omp simd reduction(+ : sum)
-              for (int64_t c = 0; c < w.group_in(); ++c) sum += input[c] * weight[c];
-            }
-          }
-          const int64_t place = (map.out_row + at) * w.out_channels + o;
-          if (args.scale != nullptr) sum *= args.scale[o];
-          if (args.bias != nullptr) sum += args.bias[o];
-          if (args.residual != nullptr) sum += args.residual[place];
-          args.y[place] = args.relu ? std::max(sum, 0.0f) : sum;
-        }
-      }
-    });
+  const Conv2dWindow& window = args.window;
+  GatheredProduct product{window.groups, window.group_in(), window.group_out(), {},       {}, args.x,
+                          args.y,        args.bias,         args.residual,      args.relu};
+  for (int64_t v = 0; v < window.height; ++v) {
+    for (int64_t u = 0; u < window.width; ++u) product.taps.push_back({v - window.padding, u - window.padding});
   }
+  for (const Conv2dMap& map : args.maps) {
+    product.grids.push_back({map.images, map.out_height, map.out_width,            //
+                             map.out_row, map.out_height, map.out_width, 0, 0, 1,  //
+                             map.in_row, map.height, map.width, window.stride, 0, window.taps()});
+  }
+  Scratch<float> packed(context, static_cast<size_t>(product.packed_size()));
+  pack_forward(context, product, args, packed.data());
+  run_gathered_product(context, product, packed.data());
 }
 
+// Input cells fall into stride x stride phases; in each, the same taps of the window meet an output cell.
 void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& args) {
-  const Conv2dWindow& w = args.window;
-  for (const Conv2dMap& map : args.maps) {
-    parallel_for(context, map.images * map.height, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t at = begin * map.width; at < end * map.width; ++at) {
-        const int64_t x = at % map.width, y = at / map.width % map.height, image = at / map.width / map.height;
-        float* dx = args.dx + (map.in_row + at) * w.in_channels;
-        std::fill_n(dx, w.in_channels, 0.0f);
-        for (int64_t v = 0; v < w.height; ++v) {
-          const int64_t oy = (y + w.padding - v) / w.stride;
-          if (y + w.padding < v || (y + w.padding - v) % w.stride != 0 || oy >= map.out_height) continue;
-          for (int64_t u = 0; u < w.width; ++u) {
-            const int64_t ox = (x + w.padding - u) / w.stride;
-            if (x + w.padding < u || (x + w.padding - u) % w.stride != 0 || ox >= map.out_width) continue;
-            const float* dy =
-                args.dy + (map.out_row + (image * map.out_height + oy) * map.out_width + ox) * w.out_channels;
-            for (int64_t o = 0; o < w.out_channels; ++o) {
-              const float factor = args.scale == nullptr ? dy[o] : dy[o] * args.scale[o];
-              const float* weight = args.weight + ((o * w.height + v) * w.width + u) * w.group_in();
-              float* target = dx + o / w.group_out() * w.group_in();
-#pragma omp simd
-              for (int64_t c = 0; c < w.group_in(); ++c) target[c] += factor * weight[c];
-            }
-          }
+  const Conv2dWindow& window = args.window;
+  GatheredProduct product{window.groups, window.group_out(), window.group_in(), {}, {}, args.dy, args.dx};
+  std::vector<int64_t> window_tap;  // of each tap of the product
+  for (int64_t y = 0; y < window.stride; ++y) {
+    for (int64_t x = 0; x < window.stride; ++x) {
+      const auto tap_begin = static_cast<int64_t>(product.taps.size());
+      for (int64_t v = (y + window.padding) % window.stride; v < window.height; v += window.stride) {
+        for (int64_t u = (x + window.padding) % window.stride; u < window.width; u += window.stride) {
+          product.taps.push_back({(y + window.padding - v) / window.stride, (x + window.padding - u) / window.stride});
+          window_tap.push_back(v * window.width + u);
         }
       }
-    });
+      const int64_t tap_count = static_cast<int64_t>(product.taps.size()) - tap_begin;
+      for (const Conv2dMap& map : args.maps) {
+        if (y >= map.height || x >= map.width) continue;
+        product.grids.push_back({map.images, (map.height - y + window.stride - 1) / window.stride,
+                                 (map.width - x + window.stride - 1) / window.stride,     //
+                                 map.in_row, map.height, map.width, y, x, window.stride,  //
+                                 map.out_row, map.out_height, map.out_width, 1, tap_begin, tap_count});
+      }
+    }
   }
-}
-
-void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args) {
-  const Conv2dWindow& w = args.window;
-  parallel_for(context, w.out_channels, 1, [&](int64_t begin, int64_t end) {
-    const int64_t per_output = w.taps() * w.group_in();
-    std::fill(args.dweight + begin * per_output, args.dweight + end * per_output, 0.0f);
-    for (const Conv2dMap& map : args.maps) {
-      for (int64_t at = 0; at < map.out_rows(); ++at) {
-        const int64_t ox = at % map.out_width, oy = at / map.out_width % map.out_height;
-        const int64_t image = at / map.out_width / map.out_height;
-        for (int64_t v = 0; v < w.height; ++v) {
-          const int64_t y = oy * w.stride - w.padding + v;
-          if (y < 0 || y >= map.height) continue;
-          for (int64_t u = 0; u < w.width; ++u) {
-            const int64_t x = ox * w.stride - w.padding + u;
-            if (x < 0 || x >= map.width) continue;
-            for (int64_t o = begin; o < end; ++o) {
-              const float factor = args.dy[(map.out_row + at) * w.out_channels + o];
-              const float* input = args.x + (map.in_row + (image * map.height + y) * map.width + x) * w.in_channels +
-                                   o / w.group_out() * w.group_in();
-              float* dweight = args.dweight + ((o * w.height + v) * w.width + u) * w.group_in();
-#pragma omp simd
-              for (int64_t c = 0; c < w.group_in(); ++c) dweight[c] += factor * input[c];
-            }
-          }
-        }
+  Scratch<float> packed(context, static_cast<size_t>(product.packed_size()));
+  pack_blocks(context, product, packed.data(), [&](int64_t group, int64_t block, int64_t width, float* target) {
+    const int64_t first = block * 2 * kLanes, present = std::min(width, product.dest_channels - first);
+    for (const int64_t tap : window_tap) {
+      for (int64_t o = group * window.group_out(); o < (group + 1) * window.group_out(); ++o, target += width) {
+        const float factor = args.scale == nullptr ? 1.0f : args.scale[o];
+        const float* weight = args.weight + (o * window.taps() + tap) * window.group_in() + first;
+        for (int64_t lane = 0; lane < width; ++lane) target[lane] = lane < present ? factor * weight[lane] : 0.0f;
       }
     }
-    if (args.scale == nullptr) return;
-    for (int64_t i = begin * per_output; i < end * per_output; ++i) args.dweight[i] *= args.scale[i / per_output];
   });
+  run_gathered_product(context, product, packed.data());
 }
 
+// Partial sums of fixed ranges of rows, added in order.
 void channel_sum(CpuContext& context, const ChannelSumArgs& args) {
-  parallel_for(context, args.channels, 16, [&](int64_t begin, int64_t end) {
-    std::fill(args.dbias + begin, args.dbias + end, 0.0f);
-    for (int64_t row = 0; row < args.rows; ++row) {
-      const float* dy = args.dy + row * args.channels;
+  constexpr int64_t kChunk = 1024;
+  const int64_t chunks = (args.rows + kChunk - 1) / kChunk, channels = args.channels;
+  Scratch<float> partial(context, static_cast<size_t>(chunks * channels));
+  parallel_chunks(context, args.rows, kChunk, [&](int64_t chunk, int64_t begin, int64_t end) {
+    float* sum = partial.data() + chunk * channels;
+    std::fill_n(sum, channels, 0.0f);
+    for (int64_t row = begin; row < end; ++row) {
+      const float* dy = args.dy + row * channels;
 #pragma omp simd
-      for (int64_t c = begin; c < end; ++c) args.dbias[c] += dy[c];
+      for (int64_t c = 0; c < channels; ++c) sum[c] += dy[c];
     }
   });
+  std::fill_n(args.dbias, channels, 0.0f);
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    for (int64_t c = 0; c < channels; ++c) args.dbias[c] += partial[static_cast<size_t>(chunk * channels + c)];
+  }
 }
 
 }  // namespace tessera

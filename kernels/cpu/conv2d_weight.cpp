@@ -1,0 +1,304 @@
+// Gradient of convolution weights: for every tap, dweight[o][tap][c] = sum over output cells of dy[cell][o] x[cell at
+// tap][c]. The reduction runs over cells: pieces of the map are packed so that the inner loop reads both operands in a
+// straight line, one piece's sums live in registers and are added to dweight. The order of a sum depends on the shape
+// alone: threads share the channels, never the cells.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "kernels/conv2d.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/vector.h"
+
+namespace tessera {
+
+namespace {
+
+constexpr int64_t kPieceCells = 192;             // output cells of a piece
+constexpr int64_t kFewChannels = 16;             // below, the window is unrolled into channels first
+constexpr int kSlimRows = kLanes == 8 ? 8 : 12;  // outputs of a tile that is one register wide
+
+// A piece of one image of a map: output rows [y, y + rows), columns [x, x + columns).
+struct Piece {
+  const Conv2dMap* map;
+  int64_t image, y, rows, x, columns;
+
+  int64_t cells() const { return rows * columns; }
+};
+
+// Where the cells of a piece lie in a packed strip of input cells.
+struct Strip {
+  int64_t rows, columns;  // of input cells, border included
+  int64_t stride;
+};
+
+// sum[o][c] over the cells of a piece. dy: [cell][Rows]; x: strip of Registers vectors, at the first cell of the tap.
+template <int Rows, int Registers>
+void accumulate_tile(const Piece& piece, const Strip& strip, const float* dy, const float* x, float* dweight,
+                     int64_t row_stride, int64_t rows, int64_t lanes) {
+  constexpr int64_t kWidth = Registers * kLanes;
+  Vector sum[Rows][Registers] = {};
+  const int64_t step = strip.stride * kWidth;
+  for (int64_t y = 0; y < piece.rows; ++y) {
+    const float* b = x + y * strip.stride * strip.columns * kWidth;
+    for (int64_t column = 0; column < piece.columns; ++column) {
+      Vector v[Registers];
+#pragma GCC unroll 2
+      for (int r = 0; r < Registers; ++r) v[r] = load_vector(b + r * kLanes);
+#pragma GCC unroll 16
+      for (int o = 0; o < Rows; ++o) {
+#pragma GCC unroll 2
+        for (int r = 0; r < Registers; ++r) sum[o][r] += dy[o] * v[r];
+      }
+      b += step;
+      dy += Rows;
+    }
+  }
+#pragma GCC unroll 16
+  for (int o = 0; o < Rows; ++o) {
+    if (o >= rows) break;
+#pragma GCC unroll 2
+    for (int r = 0; r < Registers; ++r) {
+      float* to = dweight + o * row_stride + r * kLanes;
+      store_lanes(to, load_lanes(to, lanes - r * kLanes) + sum[o][r], lanes - r * kLanes);
+    }
+  }
+}
+
+// The convolution as this file sees it: either as given, or with the window unrolled into channels.
+struct WeightProblem {
+  const Conv2dBackwardWeightArgs& args;
+  bool unrolled;
+  int64_t channels;  // per group, of x as packed
+  int64_t taps;
+  std::vector<Piece> pieces;
+
+  explicit WeightProblem(const Conv2dBackwardWeightArgs& a, const std::vector<Conv2dMap>& maps) : args(a) {
+    const Conv2dWindow& window = a.window;
+    unrolled = window.groups == 1 && window.group_in() < kFewChannels && window.taps() > 1;
+    channels = unrolled ? window.taps() * window.group_in() : window.group_in();
+    taps = unrolled ? 1 : window.taps();
+    for (const Conv2dMap& map : maps) {
+      if (map.out_rows() == 0) continue;
+      const int64_t columns = std::min(map.out_width, kPieceCells);
+      const int64_t rows = std::clamp<int64_t>(kPieceCells / columns, 1, map.out_height);
+      for (int64_t image = 0; image < map.images; ++image) {
+        for (int64_t y = 0; y < map.out_height; y += rows) {
+          for (int64_t x = 0; x < map.out_width; x += columns) {
+            pieces.push_back(
+                {&map, image, y, std::min(rows, map.out_height - y), x, std::min(columns, map.out_width - x)});
+          }
+        }
+      }
+    }
+  }
+
+  Strip strip(const Piece& piece) const {
+    if (unrolled) return {piece.rows, piece.columns, 1};
+    const Conv2dWindow& w = args.window;
+    return {(piece.rows - 1) * w.stride + w.height, (piece.columns - 1) * w.stride + w.width, w.stride};
+  }
+};
+
+// A rectangle of dweight: input channels [c_begin, c_end) x outputs [o_begin, o_end) of one group, every tap.
+struct WeightTask {
+  int64_t group, c_begin, c_end, o_begin, o_end;
+};
+
+class WeightWorker {
+ public:
+  explicit WeightWorker(const WeightProblem& problem) : problem_(problem), window_(problem.args.window) {}
+
+  void run(const WeightTask& task) {
+    for (int64_t o = task.o_begin; o < task.o_end; ++o) {
+      for (int64_t tap = 0; tap < problem_.taps; ++tap) {
+        std::fill_n(dweight(task, o, tap, task.c_begin), task.c_end - task.c_begin, 0.0f);
+      }
+    }
+    const bool slim = problem_.channels <= kLanes;
+    for (const Piece& piece : problem_.pieces) {
+      if (slim) {
+        run_piece<kSlimRows>(task, piece);
+      } else {
+        run_piece<kTileRows>(task, piece);
+      }
+    }
+    if (problem_.args.scale == nullptr) return;
+    for (int64_t o = task.o_begin; o < task.o_end; ++o) {
+      const float factor = problem_.args.scale[task.group * window_.group_out() + o];
+      for (int64_t tap = 0; tap < problem_.taps; ++tap) {
+        float* at = dweight(task, o, tap, task.c_begin);
+        for (int64_t c = 0; c < task.c_end - task.c_begin; ++c) at[c] *= factor;
+      }
+    }
+  }
+
+ private:
+  float* dweight(const WeightTask& task, int64_t o, int64_t tap, int64_t c) const {
+    return problem_.args.dweight + ((task.group * window_.group_out() + o) * problem_.taps + tap) * problem_.channels +
+           c;
+  }
+
+  template <int Rows>
+  void run_piece(const WeightTask& task, const Piece& piece) {
+    const Strip strip = problem_.strip(piece);
+    pack_dy<Rows>(task, piece);
+    if (problem_.unrolled) unroll_window(piece);
+    for (int64_t c = task.c_begin; c < task.c_end;) {
+      const int64_t lanes = task.c_end - c;
+      if (lanes > kLanes) {
+        multiply<Rows, 2>(task, piece, strip, c);
+        c += 2 * kLanes;
+      } else {
+        multiply<Rows, 1>(task, piece, strip, c);
+        c += kLanes;
+      }
+    }
+  }
+
+  template <int Rows, int Registers>
+  void multiply(const WeightTask& task, const Piece& piece, const Strip& strip, int64_t c) {
+    constexpr int64_t kWidth = Registers * kLanes;
+    pack_x<kWidth>(task, piece, strip, c);
+    for (int64_t tap = 0; tap < problem_.taps; ++tap) {
+      const int64_t v = tap / window_.width, u = tap % window_.width;
+      const float* x = x_.data() + (v * strip.columns + u) * kWidth;
+      const float* dy = dy_.data();
+      for (int64_t o = task.o_begin; o < task.o_end; o += Rows, dy += piece.cells() * Rows) {
+        accumulate_tile<Rows, Registers>(piece, strip, dy, x, dweight(task, o, tap, c),
+                                         problem_.taps * problem_.channels, std::min<int64_t>(Rows, task.o_end - o),
+                                         task.c_end - c);
+      }
+    }
+  }
+
+  // dy_: [tile of outputs][cell][Rows], missing outputs are zero.
+  template <int Rows>
+  void pack_dy(const WeightTask& task, const Piece& piece) {
+    const int64_t tiles = (task.o_end - task.o_begin + Rows - 1) / Rows;
+    dy_.resize(static_cast<size_t>(tiles * piece.cells() * Rows));
+    const Conv2dMap& map = *piece.map;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      float* to = &dy_[static_cast<size_t>(tile * piece.cells() * Rows)];
+      const int64_t o = task.o_begin + tile * Rows, present = std::min<int64_t>(Rows, task.o_end - o);
+      for (int64_t y = 0; y < piece.rows; ++y) {
+        const float* from = problem_.args.dy +
+                            (map.out_row + (piece.image * map.out_height + piece.y + y) * map.out_width + piece.x) *
+                                window_.out_channels +
+                            task.group * window_.group_out() + o;
+        for (int64_t x = 0; x < piece.columns; ++x, to += Rows, from += window_.out_channels) {
+          if (present == Rows) {
+            std::memcpy(to, from, Rows * sizeof(float));
+          } else {
+            for (int64_t i = 0; i < Rows; ++i) to[i] = i < present ? from[i] : 0.0f;
+          }
+        }
+      }
+    }
+  }
+
+  // x_: [cell of the strip][Width] of channels c.., zero outside the map and beyond the last channel.
+  template <int64_t Width>
+  void pack_x(const WeightTask& task, const Piece& piece, const Strip& strip, int64_t c) {
+    x_.resize(static_cast<size_t>(strip.rows * strip.columns * Width));
+    const int64_t present = std::min(Width, task.c_end - c);
+    const Conv2dMap& map = *piece.map;
+    float* to = x_.data();
+    for (int64_t row = 0; row < strip.rows; ++row) {
+      const int64_t y = piece.y * window_.stride - window_.padding + row;
+      for (int64_t column = 0; column < strip.columns; ++column, to += Width) {
+        const int64_t x = piece.x * window_.stride - window_.padding + column;
+        const float* from = nullptr;
+        if (problem_.unrolled) {
+          from = &unrolled_[static_cast<size_t>((row * strip.columns + column) * problem_.channels + c)];
+        } else if (y >= 0 && y < map.height && x >= 0 && x < map.width) {
+          from = problem_.args.x + (map.in_row + (piece.image * map.height + y) * map.width + x) * window_.in_channels +
+                 task.group * window_.group_in() + c;
+        }
+        if (from == nullptr) {
+          std::memset(to, 0, Width * sizeof(float));
+        } else if (present == Width) {
+          std::memcpy(to, from, Width * sizeof(float));
+        } else {
+          for (int64_t i = 0; i < Width; ++i) to[i] = i < present ? from[i] : 0.0f;
+        }
+      }
+    }
+  }
+
+  // unrolled_: [cell][tap][input channel].
+  void unroll_window(const Piece& piece) {
+    unrolled_.resize(static_cast<size_t>(piece.cells() * problem_.channels));
+    const Conv2dMap& map = *piece.map;
+    float* to = unrolled_.data();
+    for (int64_t cell = 0; cell < piece.cells(); ++cell) {
+      const int64_t top = (piece.y + cell / piece.columns) * window_.stride - window_.padding;
+      const int64_t left = (piece.x + cell % piece.columns) * window_.stride - window_.padding;
+      const int64_t first = std::clamp<int64_t>(-left, 0, window_.width);
+      const int64_t last = std::clamp<int64_t>(map.width - left, first, window_.width);
+      for (int64_t v = 0; v < window_.height; ++v, to += window_.width * window_.in_channels) {
+        const int64_t y = top + v;
+        if (y < 0 || y >= map.height) {
+          std::fill_n(to, window_.width * window_.in_channels, 0.0f);
+          continue;
+        }
+        const float* from =
+            problem_.args.x + (map.in_row + (piece.image * map.height + y) * map.width + left) * window_.in_channels;
+        std::fill_n(to, first * window_.in_channels, 0.0f);
+        std::copy(from + first * window_.in_channels, from + last * window_.in_channels,
+                  to + first * window_.in_channels);
+        std::fill_n(to + last * window_.in_channels, (window_.width - last) * window_.in_channels, 0.0f);
+      }
+    }
+  }
+
+  const WeightProblem& problem_;
+  const Conv2dWindow& window_;
+  std::vector<float> dy_, x_, unrolled_;
+};
+
+// Divides dweight into rectangles, about four per thread. The bits of the result do not depend on the division.
+std::vector<WeightTask> divide(const WeightProblem& problem, int threads) {
+  const Conv2dWindow& window = problem.args.window;
+  const int64_t c_step = 2 * kLanes, o_step = problem.channels <= kLanes ? kSlimRows : kTileRows;
+  const int64_t c_tiles = (problem.channels + c_step - 1) / c_step,
+                o_tiles = (window.group_out() + o_step - 1) / o_step;
+  int64_t c_parts = 1, o_parts = 1;
+  while (threads > 1 && window.groups * c_parts * o_parts < 4 * threads) {
+    const int64_t c_each = c_tiles / c_parts, o_each = o_tiles / o_parts;
+    if (c_each < 2 && o_each < 2) break;
+    ++(c_each >= o_each ? c_parts : o_parts);
+  }
+  std::vector<WeightTask> tasks;
+  for (int64_t group = 0; group < window.groups; ++group) {
+    for (int64_t c = 0; c < c_parts; ++c) {
+      for (int64_t o = 0; o < o_parts; ++o) {
+        tasks.push_back(
+            {group, c_tiles * c / c_parts * c_step, std::min(problem.channels, c_tiles * (c + 1) / c_parts * c_step),
+             o_tiles * o / o_parts * o_step, std::min(window.group_out(), o_tiles * (o + 1) / o_parts * o_step)});
+      }
+    }
+  }
+  return tasks;
+}
+
+}  // namespace
+
+void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args) {
+  std::vector<Conv2dMap> maps(args.maps.begin(), args.maps.end());
+  if (args.window.taps() == 1 && args.window.stride == 1 && args.window.padding == 0) {
+    // Cells are independent: one long row cuts into even pieces.
+    for (Conv2dMap& map : maps) map = {1, 1, map.in_rows(), 1, map.in_rows(), map.in_row, map.out_row};
+  }
+  const WeightProblem problem(args, maps);
+  const std::vector<WeightTask> tasks = divide(problem, context.threads());
+  const auto count = static_cast<int64_t>(tasks.size());
+#pragma omp parallel num_threads(context.threads()) if (count > 1)
+  {
+    WeightWorker worker(problem);
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t i = 0; i < count; ++i) worker.run(tasks[static_cast<size_t>(i)]);
+  }
+}
+
+}  // namespace tessera

@@ -1,0 +1,215 @@
+#include "kernels/cpu/gathered_product.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/parallel.h"
+
+namespace tessera {
+
+namespace {
+
+constexpr int64_t kBlockCells = 96;   // cells of a task: their source rows stay in the second-level cache
+constexpr int64_t kPanelDepth = 256;  // products summed in registers before the sums go to memory: 16 KiB of weights
+constexpr int64_t kFewChannels = 16;  // below, neighbours are copied into one row first
+constexpr int kNarrowRows = 12;       // rows of a tile that is one register wide
+static_assert(kBlockCells % kTileRows == 0 && kBlockCells % kNarrowRows == 0);
+
+// What one tile needs beside its operands.
+struct TileEnd {
+  bool first, last;       // panel of the sum
+  int64_t lanes;          // destination channels left from here
+  const float* bias;      // or null
+  const float* residual;  // base, or null
+  const float* dest;      // base that residual is parallel to
+  bool relu;
+};
+
+// Rows x Registers sums in registers. rows: pointers of kBlockCells per tap.
+template <int Rows, int Registers>
+void multiply_tile(const float* const* rows, int64_t taps, int64_t offset, int64_t channels, const float* panel,
+                   float* const* dest, int64_t dest_offset, int64_t count, const TileEnd& end) {
+  Vector sum[Rows][Registers] = {};
+  for (int64_t tap = 0; tap < taps; ++tap) {
+    const float* a[Rows];
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) a[r] = rows[tap * kBlockCells + r] + offset;
+    for (int64_t k = 0; k < channels; ++k) {
+      Vector b[Registers];
+#pragma GCC unroll 2
+      for (int v = 0; v < Registers; ++v) b[v] = load_vector(panel + v * kLanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+        for (int v = 0; v < Registers; ++v) sum[r][v] += a[r][k] * b[v];
+      }
+      panel += Registers * kLanes;
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    if (r >= count) break;
+#pragma GCC unroll 2
+    for (int v = 0; v < Registers; ++v) {
+      const int64_t lanes = end.lanes - v * kLanes;
+      float* to = dest[r] + dest_offset + v * kLanes;
+      Vector value = sum[r][v];
+      if (!end.first) value += load_lanes(to, lanes);
+      if (end.last) {
+        if (end.bias != nullptr) value += load_lanes(end.bias + v * kLanes, lanes);
+        if (end.residual != nullptr) value += load_lanes(end.residual + (to - end.dest), lanes);
+        if (end.relu) value = value < 0.0f ? Vector{} : value;  // keeps NaN
+      }
+      store_lanes(to, value, lanes);
+    }
+  }
+}
+
+// Cells [begin, begin + count) of a grid with all they need: neighbours by tap and destination rows.
+class CellBlock {
+ public:
+  CellBlock(const GatheredProduct& product, const float* zeros)
+      : product_(product), zeros_(zeros), rows_(std::max<size_t>(1, product.taps.size()) * kBlockCells) {}
+
+  void gather(const GatherGrid& grid, int64_t begin, int64_t count) {
+    count_ = count;
+    taps_ = grid.tap_count;
+    depth_ = product_.source_channels;
+    const int64_t source_width = product_.groups * product_.source_channels;
+    const int64_t dest_width = product_.groups * product_.dest_channels;
+    for (int64_t i = 0; i < kBlockCells; ++i) {
+      if (i >= count) {
+        for (int64_t t = 0; t < taps_; ++t) rows_[static_cast<size_t>(t * kBlockCells + i)] = zeros_;
+        continue;
+      }
+      const int64_t cell = begin + i;
+      const int64_t x = cell % grid.width, y = cell / grid.width % grid.height, n = cell / grid.width / grid.height;
+      dest_[i] =
+          product_.dest + (grid.dest_row + (n * grid.dest_height + grid.dest_y + y * grid.dest_step) * grid.dest_width +
+                           grid.dest_x + x * grid.dest_step) *
+                              dest_width;
+      const float* image =
+          product_.source + (grid.source_row + n * grid.source_height * grid.source_width) * source_width;
+      for (int64_t t = 0; t < taps_; ++t) {
+        const GatherTap& tap = product_.taps[static_cast<size_t>(grid.tap_begin + t)];
+        const int64_t sy = y * grid.source_step + tap.dy, sx = x * grid.source_step + tap.dx;
+        const bool inside = sy >= 0 && sy < grid.source_height && sx >= 0 && sx < grid.source_width;
+        rows_[static_cast<size_t>(t * kBlockCells + i)] =
+            inside ? image + (sy * grid.source_width + sx) * source_width : zeros_;
+      }
+    }
+    if (product_.groups == 1 && depth_ < kFewChannels && taps_ > 1) copy_neighbours();
+  }
+
+  int64_t count() const { return count_; }
+  int64_t taps() const { return taps_; }
+  int64_t depth() const { return depth_; }
+  const float* const* rows(int64_t tap, int64_t cell) const {
+    return &rows_[static_cast<size_t>(tap * kBlockCells + cell)];
+  }
+  float* const* dest(int64_t cell) const { return dest_ + cell; }
+
+ private:
+  // One long row per cell instead of many short ones; neighbours that lie side by side are copied together.
+  void copy_neighbours() {
+    const int64_t row_size = taps_ * depth_;
+    copies_.resize(static_cast<size_t>(kBlockCells * row_size));
+    for (int64_t i = 0; i < kBlockCells; ++i) {
+      float* copy = &copies_[static_cast<size_t>(i * row_size)];
+      for (int64_t t = 0; t < taps_;) {
+        const float* from = *rows(t, i);
+        int64_t together = 1;
+        if (from != zeros_) {
+          while (t + together < taps_ && *rows(t + together, i) == from + together * depth_) ++together;
+        }
+        std::memcpy(copy + t * depth_, from, static_cast<size_t>(together * depth_) * sizeof(float));
+        t += together;
+      }
+    }
+    for (int64_t i = 0; i < kBlockCells; ++i)
+      rows_[static_cast<size_t>(i)] = &copies_[static_cast<size_t>(i * row_size)];
+    depth_ = row_size;
+    taps_ = 1;
+  }
+
+  const GatheredProduct& product_;
+  const float* zeros_;
+  std::vector<const float*> rows_;  // [tap][cell]
+  std::vector<float> copies_;
+  float* dest_[kBlockCells] = {};
+  int64_t count_ = 0, taps_ = 0, depth_ = 0;
+};
+
+// One panel of weights (some taps, or some channels of one tap) against every cell of the block.
+template <int Rows, int Registers>
+void multiply_panel(const CellBlock& block, int64_t tap, int64_t taps, int64_t offset, int64_t channels,
+                    const float* panel, int64_t dest_offset, const TileEnd& end) {
+  for (int64_t cell = 0; cell < block.count(); cell += Rows) {
+    multiply_tile<Rows, Registers>(block.rows(tap, cell), taps, offset, channels, panel, block.dest(cell), dest_offset,
+                                   std::min<int64_t>(Rows, block.count() - cell), end);
+  }
+}
+
+// Units (group, block of destination channels) [begin, end) of the cells.
+void run_units(const GatheredProduct& product, const CellBlock& block, int64_t tap_begin, const float* packed,
+               int64_t begin, int64_t end) {
+  const int64_t depth = block.depth(), channels = std::min(depth, kPanelDepth);
+  const int64_t taps = std::max<int64_t>(1, kPanelDepth / std::max<int64_t>(1, depth));
+  for (int64_t tap = 0; tap < std::max<int64_t>(1, block.taps()); tap += taps) {
+    for (int64_t channel = 0; channel < std::max<int64_t>(1, depth); channel += kPanelDepth) {
+      const int64_t tap_count = std::min(taps, block.taps() - tap);
+      const int64_t channel_count = std::min(channels, depth - channel);
+      for (int64_t unit = begin; unit < end; ++unit) {
+        const int64_t group = unit / product.blocks(), at = unit % product.blocks();
+        const int64_t width = product.block_width(at), first_channel = at * 2 * kLanes;
+        const int64_t dest_offset = group * product.dest_channels + first_channel;
+        const float* panel = packed + product.block_begin(group, at) +
+                             (tap_begin * product.source_channels + tap * depth + channel) * width;
+        const TileEnd tile_end{tap == 0 && channel == 0,
+                               tap + taps >= block.taps() && channel + kPanelDepth >= depth,
+                               product.dest_channels - first_channel,
+                               product.bias == nullptr ? nullptr : product.bias + dest_offset,
+                               product.residual,
+                               product.dest,
+                               product.relu};
+        const int64_t offset = group * product.source_channels + channel;
+        if (width == kLanes) {
+          multiply_panel<kNarrowRows, 1>(block, tap, tap_count, offset, channel_count, panel, dest_offset, tile_end);
+        } else {
+          multiply_panel<kTileRows, 2>(block, tap, tap_count, offset, channel_count, panel, dest_offset, tile_end);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void run_gathered_product(CpuContext& context, const GatheredProduct& product, const float* packed) {
+  struct Task {
+    const GatherGrid* grid;
+    int64_t begin;
+  };
+  std::vector<Task> tasks;
+  for (const GatherGrid& grid : product.grids) {
+    for (int64_t begin = 0; begin < grid.cells(); begin += kBlockCells) tasks.push_back({&grid, begin});
+  }
+  const int64_t units = product.groups * product.blocks(), count = static_cast<int64_t>(tasks.size());
+  if (count == 0 || units == 0) return;
+  // Small maps with many channels are also divided by channels.
+  const int64_t parts = context.threads() == 1 ? 1 : std::clamp<int64_t>(4 * context.threads() / count, 1, units);
+  const std::vector<float> zeros(static_cast<size_t>(product.groups * product.source_channels), 0.0f);
+#pragma omp parallel num_threads(context.threads()) if (count * parts > 1)
+  {
+    CellBlock block(product, zeros.data());
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t i = 0; i < count * parts; ++i) {
+      const Task& task = tasks[static_cast<size_t>(i / parts)];
+      const int64_t part = i % parts;
+      block.gather(*task.grid, task.begin, std::min(kBlockCells, task.grid->cells() - task.begin));
+      run_units(product, block, task.grid->tap_begin, packed, units * part / parts, units * (part + 1) / parts);
+    }
+  }
+}
+
+}  // namespace tessera
