@@ -25,10 +25,10 @@ struct TileEnd {
   bool relu;
 };
 
-// Rows x Registers sums in registers. rows: pointers of kBlockCells per tap.
+// Rows x Registers sums, in registers from the first product to the last. rows: pointers, kBlockCells per tap.
 template <int Rows, int Registers>
-void multiply_tile(const float* const* rows, int64_t taps, int64_t offset, int64_t channels, const float* panel,
-                   float* const* dest, int64_t dest_offset, int64_t count, const TileEnd& end) {
+void multiply_rows(const float* const* rows, int64_t taps, int64_t offset, int64_t channels, const float* panel,
+                   Vector* sums) {
   Vector sum[Rows][Registers] = {};
   for (int64_t tap = 0; tap < taps; ++tap) {
     const float* a[Rows];
@@ -48,12 +48,19 @@ void multiply_tile(const float* const* rows, int64_t taps, int64_t offset, int64
   }
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
-    if (r >= count) break;
 #pragma GCC unroll 2
+    for (int v = 0; v < Registers; ++v) sums[r * Registers + v] = sum[r][v];
+  }
+}
+
+// Adds the sums to the destination, or finishes them. Full: every lane is a channel.
+template <int Registers, bool Full>
+void finish_tile(const Vector* sums, float* const* dest, int64_t dest_offset, int64_t count, const TileEnd& end) {
+  for (int64_t r = 0; r < count; ++r) {
     for (int v = 0; v < Registers; ++v) {
-      const int64_t lanes = end.lanes - v * kLanes;
+      const int64_t lanes = Full ? kLanes : end.lanes - v * kLanes;
       float* to = dest[r] + dest_offset + v * kLanes;
-      Vector value = sum[r][v];
+      Vector value = sums[r * Registers + v];
       if (!end.first) value += load_lanes(to, lanes);
       if (end.last) {
         if (end.bias != nullptr) value += load_lanes(end.bias + v * kLanes, lanes);
@@ -144,9 +151,12 @@ class CellBlock {
 template <int Rows, int Registers>
 void multiply_panel(const CellBlock& block, int64_t tap, int64_t taps, int64_t offset, int64_t channels,
                     const float* panel, int64_t dest_offset, const TileEnd& end) {
+  Vector sums[Rows * Registers];
+  const bool full = end.lanes >= Registers * kLanes;
   for (int64_t cell = 0; cell < block.count(); cell += Rows) {
-    multiply_tile<Rows, Registers>(block.rows(tap, cell), taps, offset, channels, panel, block.dest(cell), dest_offset,
-                                   std::min<int64_t>(Rows, block.count() - cell), end);
+    multiply_rows<Rows, Registers>(block.rows(tap, cell), taps, offset, channels, panel, sums);
+    const auto finish = full ? finish_tile<Registers, true> : finish_tile<Registers, false>;
+    finish(sums, block.dest(cell), dest_offset, std::min<int64_t>(Rows, block.count() - cell), end);
   }
 }
 

@@ -1,0 +1,72 @@
+#include "kernels/cpu/machine_peak.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "kernels/cpu/vector.h"
+#include "kernels/memory.h"
+
+namespace tessera {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Twelve independent chains hide a latency of up to six cycles at two multiply-adds per cycle.
+constexpr int kChains = 12;
+
+float multiply_add_chains(int64_t steps) {
+  Vector sum[kChains];
+#pragma GCC unroll 12
+  for (int i = 0; i < kChains; ++i) sum[i] = Vector{} + static_cast<float>(i);
+  Vector factor = Vector{} + 0.999f, term = Vector{} + 0.001f;
+  for (int64_t step = 0; step < steps; ++step) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) {
+      sum[i] = sum[i] * factor + term;
+#if defined(__x86_64__)
+      asm volatile("" : "+x"(sum[i]));  // keeps the chain
+#endif
+    }
+  }
+  Vector total{};
+#pragma GCC unroll 12
+  for (int i = 0; i < kChains; ++i) total += sum[i];
+  return total[0];
+}
+
+}  // namespace
+
+double measure_fma_peak(CpuContext& context, int rounds) {
+  constexpr int64_t kSteps = 4'000'000;
+  const int threads = context.threads();
+  double best = 0;
+  volatile float sink = 0;
+  for (int round = 0; round < rounds; ++round) {
+    const Clock::time_point start = Clock::now();
+    float total = 0;
+#pragma omp parallel for num_threads(threads) reduction(+ : total)
+    for (int thread = 0; thread < threads; ++thread) total += multiply_add_chains(kSteps);
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    sink = sink + total;
+    best = std::max(best, 2.0 * kLanes * kChains * static_cast<double>(kSteps) * threads / seconds * 1e-9);
+  }
+  return best;
+}
+
+double measure_copy_bandwidth(CpuContext& context, int rounds) {
+  constexpr size_t kBytes = size_t{256} << 20;
+  Scratch<char> from(context, kBytes), to(context, kBytes);
+  memory_zero(context, from.data(), kBytes);
+  memory_zero(context, to.data(), kBytes);
+  double best = 0;
+  for (int round = 0; round < rounds; ++round) {
+    const Clock::time_point start = Clock::now();
+    memory_copy(context, to.data(), from.data(), kBytes);
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, 2.0 * static_cast<double>(kBytes) / seconds * 1e-9);
+  }
+  return best;
+}
+
+}  // namespace tessera
