@@ -1,6 +1,7 @@
 #include "data/pipeline/training_set.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "data/annotations/polygon.h"
@@ -24,6 +25,14 @@ Image load_dataset_image(const CocoDataset& dataset, int image, const std::files
           picture.height, entry.id, entry.width, entry.height,
           matches_stored ? fmt::format(" (the file's EXIF orientation {} turns it)", decoded.info.orientation) : ""),
       "annotate this version of the picture, or correct width and height in the annotations");
+}
+
+std::vector<std::string> missing_images(const CocoDataset& dataset, const std::filesystem::path& images) {
+  std::vector<std::string> missing;
+  std::error_code ignored;
+  for (const CocoImage& image : dataset.images())
+    if (!std::filesystem::is_regular_file(images / image.file_name, ignored)) missing.push_back(image.file_name);
+  return missing;
 }
 
 TrainingSet::TrainingSet(const CocoDataset& dataset, std::filesystem::path images, TrainingSetOptions options)

@@ -1,7 +1,6 @@
 // A COCO data set as training samples: which pictures and objects take part, and one sample of one picture.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -20,6 +19,9 @@ namespace tessera {
 // annotations say (after EXIF orientation, which the text mentions where it is the reason).
 Image load_dataset_image(const CocoDataset& dataset, int image, const std::filesystem::path& images,
                          const DecodeOptions& options = {});
+
+// Names of the pictures that are not there, in the order of the set: a look before a long run, without opening any.
+std::vector<std::string> missing_images(const CocoDataset& dataset, const std::filesystem::path& images);
 
 struct TrainingSetOptions {
   Preprocessing preprocessing;

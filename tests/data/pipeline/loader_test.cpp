@@ -220,6 +220,13 @@ TEST_F(LoaderTest, UnreadablePicturesAreReplacedNamedOnceAndLimited) {
   }
 }
 
+TEST_F(LoaderTest, MissingFilesAreListed) {
+  const CocoDataset dataset = scenes(4);
+  EXPECT_TRUE(missing_images(dataset, images()).empty());
+  std::filesystem::remove(images() / "train_00002.png");
+  EXPECT_EQ(missing_images(dataset, images()), std::vector<std::string>{"train_00002.png"});
+}
+
 TEST_F(LoaderTest, AllUnreadableFailsInEveryThread) {
   const CocoDataset dataset = scenes(3);
   std::filesystem::remove_all(images());
