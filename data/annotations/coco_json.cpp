@@ -2,16 +2,13 @@
 #include "data/annotations/coco_json.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "data/annotations/coco_builder.h"
-#include "data/annotations/json_source.h"
+#include "data/annotations/json_scanner.h"
 #include "engine/core/error.h"
 
 namespace tessera {
 namespace {
-
-constexpr size_t kMaxDepth = 64;
 
 enum class Place : uint8_t {
   root,
@@ -105,26 +102,18 @@ bool to_integer(const Scalar& value, int64_t& out) {
 
 class Handler {
  public:
-  Handler(JsonSource& source, CocoBuilder& builder) : source_(source), builder_(builder) {}
+  explicit Handler(CocoBuilder& builder) : builder_(builder) {}
 
-  bool null() { return scalar({Scalar::null}); }
-  bool boolean(bool value) { return scalar({Scalar::boolean, value, value ? 1.0 : 0.0}); }
-  bool number_integer(int64_t value) { return number({Scalar::integer, value, static_cast<double>(value)}); }
-  bool number_unsigned(uint64_t value) {
-    if (value > static_cast<uint64_t>(INT64_MAX)) return number({Scalar::real, 0, static_cast<double>(value)});
-    return number_integer(static_cast<int64_t>(value));
-  }
-  bool number_float(double value, const std::string&) { return number({Scalar::real, 0, value}); }
-  bool string(std::string& value) { return scalar({Scalar::text, 0, 0, &value}); }
-  bool binary(std::vector<uint8_t>&) { return true; }
-  bool key(std::string& key);
-  bool start_object(size_t) { return start(false); }
-  bool start_array(size_t) { return start(true); }
-  bool end_object() { return end(); }
-  bool end_array() { return end(); }
-  bool parse_error(size_t position, const std::string& last_token, const nlohmann::detail::exception& error) {
-    source_.syntax_error(position, last_token, error.what());
-  }
+  void null() { scalar({Scalar::null}); }
+  void boolean(bool value) { scalar({Scalar::boolean, value, value ? 1.0 : 0.0}); }
+  void number_integer(int64_t value) { number({Scalar::integer, value, static_cast<double>(value)}); }
+  void number_float(double value) { number({Scalar::real, 0, value}); }
+  void string(std::string& value) { scalar({Scalar::text, 0, 0, &value}); }
+  void key(const std::string& key);
+  void start_object() { start(false); }
+  void start_array() { start(true); }
+  void end_object() { end(); }
+  void end_array() { end(); }
 
   // After the last byte: the three lists must have been there.
   bool check_complete() {
@@ -146,19 +135,19 @@ class Handler {
 
  private:
   Place place() const { return stack_.empty() ? Place::skip : stack_.back(); }
-  bool number(const Scalar& value) {
+  void number(const Scalar& value) {
     if (place() == Place::polygon) {
       annotation_.numbers.push_back(value.number);
-      return true;
+    } else {
+      scalar(value);
     }
-    return scalar(value);
   }
-  bool scalar(const Scalar& value);
+  void scalar(const Scalar& value);
   void annotation_scalar(const Scalar& value);
   void image_scalar(const Scalar& value);
-  bool start(bool array);
+  void start(bool array);
   Place next_place(bool array);
-  bool end();
+  void end();
   void file_error(const char* rule, const std::string& detail) {
     builder_.log().report(Severity::error, rule, "file", 0, [&] { return detail; });
   }
@@ -188,7 +177,6 @@ class Handler {
     }
   }
 
-  JsonSource& source_;
   CocoBuilder& builder_;
   std::vector<Place> stack_;
   Place entry_ = Place::root;  // image, category or annotation while inside one
@@ -200,34 +188,33 @@ class Handler {
   PendingAnnotation annotation_;
 };
 
-bool Handler::key(std::string& key) {
+void Handler::key(const std::string& key) {
   const Place here = place();
-  if (here == Place::skip) return true;
+  if (here == Place::skip) return;
   const Field field = field_of(here, key);
   (here == Place::rle ? segmentation_field_ : field_) = field;
-  if (field == Field::other) return true;
+  if (field == Field::other) return;
   uint32_t& seen = here == Place::root ? root_seen_ : here == Place::rle ? rle_seen_ : entry_seen_;
   const uint32_t bit = uint32_t{1} << static_cast<int>(field);
   if ((seen & bit) != 0) problem("duplicate-key", fmt::format("has the key \"{}\" twice", key));
   seen |= bit;
   if (field == Field::segmentation) annotation_.has_segmentation = true;
-  return true;
 }
 
-bool Handler::scalar(const Scalar& value) {
+void Handler::scalar(const Scalar& value) {
   switch (place()) {
     case Place::root:
       if (field_ != Field::other)
         file_error("wrong-type", "has \"images\", \"annotations\" or \"categories\" that is not a list");
-      return true;
+      return;
     case Place::images:
     case Place::categories:
     case Place::annotations:
       file_error("wrong-type", "has a list entry that is not an object");
-      return true;
+      return;
     case Place::image:
       image_scalar(value);
-      return true;
+      return;
     case Place::category:
       if (field_ == Field::id) whole(value, category_.id, "id");
       if (field_ == Field::name) {
@@ -237,23 +224,23 @@ bool Handler::scalar(const Scalar& value) {
           problem("wrong-type", "has a \"name\" that is not a string");
         }
       }
-      return true;
+      return;
     case Place::annotation:
       annotation_scalar(value);
-      return true;
+      return;
     case Place::segmentation:
       problem("segmentation-type", "has a segmentation that is not a list of polygons");
-      return true;
+      return;
     case Place::polygon:
       problem("segmentation-type", "has a polygon with values that are not numbers");
-      return true;
+      return;
     case Place::rle:
       if (segmentation_field_ == Field::counts && value.type == Scalar::text) {
         annotation_.rle_text = *value.string;
       } else if (segmentation_field_ != Field::other) {
         problem("segmentation-type", "has an RLE whose \"size\" or \"counts\" has the wrong type");
       }
-      return true;
+      return;
     case Place::rle_size:
     case Place::rle_counts: {
       int64_t number = 0;
@@ -264,14 +251,14 @@ bool Handler::scalar(const Scalar& value) {
       } else {
         annotation_.rle_counts->push_back(number);
       }
-      return true;
+      return;
     }
     case Place::box:
       if (value.type != Scalar::integer && value.type != Scalar::real) {
         problem("bbox-values", "has a bbox with values that are not numbers");
       }
       annotation_.box.push_back(value.number);
-      return true;
+      return;
     case Place::skip:
       if (stack_.empty()) {
         root_ok_ = false;
@@ -279,9 +266,8 @@ bool Handler::scalar(const Scalar& value) {
             "root-type",
             "top level is a single value, expected an object with \"images\", \"annotations\" and \"categories\"");
       }
-      return true;
+      return;
   }
-  return true;
 }
 
 void Handler::image_scalar(const Scalar& value) {
@@ -395,8 +381,7 @@ Place Handler::next_place(bool array) {
   return Place::skip;
 }
 
-bool Handler::start(bool array) {
-  if (stack_.size() >= kMaxDepth) source_.too_deep(kMaxDepth);
+void Handler::start(bool array) {
   if (stack_.empty()) {
     if (array) {
       root_ok_ = false;
@@ -404,7 +389,7 @@ bool Handler::start(bool array) {
                  "top level is a list, expected an object with \"images\", \"annotations\" and \"categories\"");
     }
     stack_.push_back(array ? Place::skip : Place::root);
-    return true;
+    return;
   }
   const Place next = next_place(array);
   if (next == Place::image) image_ = {};
@@ -430,10 +415,9 @@ bool Handler::start(bool array) {
   }
   if (next == Place::rle_counts) annotation_.rle_counts.emplace();
   stack_.push_back(next);
-  return true;
 }
 
-bool Handler::end() {
+void Handler::end() {
   const Place left = place();
   stack_.pop_back();
   switch (left) {
@@ -453,13 +437,12 @@ bool Handler::end() {
       break;
   }
   if (left == entry_) entry_ = Place::root;
-  return true;
 }
 
 CocoDataset parse(const std::filesystem::path& file, CocoBuilder& builder) {
   JsonSource source(file);
-  Handler handler(source, builder);
-  nlohmann::json::sax_parse(source.begin(), source.end(), &handler);
+  Handler handler(builder);
+  JsonScanner<Handler>(source, handler).scan();
   return builder.finish(handler.check_complete());
 }
 

@@ -1,51 +1,44 @@
 // Streaming reader of result files (data/annotations/coco_results.h).
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "data/annotations/coco_results.h"
-#include "data/annotations/json_source.h"
+#include "data/annotations/json_scanner.h"
+#include "engine/core/error.h"
 
 namespace tessera {
 
 namespace {
 
-constexpr size_t kMaxDepth = 64;
 constexpr int64_t kMaxSide = 1'000'000;
 
 }  // namespace
 
 class ResultsHandler {
  public:
-  ResultsHandler(JsonSource& source, std::string name) : source_(source), name_(std::move(name)) {}
+  explicit ResultsHandler(std::string name) : name_(std::move(name)) {}
 
-  bool null() { return other("null"); }
-  bool boolean(bool) { return other("true or false"); }
-  bool number_integer(int64_t value) { return number(static_cast<double>(value), &value); }
-  bool number_unsigned(uint64_t value) {
-    if (value > static_cast<uint64_t>(INT64_MAX)) return number(static_cast<double>(value), nullptr);
-    return number_integer(static_cast<int64_t>(value));
-  }
-  bool number_float(double value, const std::string&) {
+  void null() { other("null"); }
+  void boolean(bool) { other("true or false"); }
+  void number_integer(int64_t value) { number(static_cast<double>(value), &value); }
+  void number_float(double value) {
     const bool whole = std::floor(value) == value && std::abs(value) < 9007199254740992.0;
     const int64_t integer = whole ? static_cast<int64_t>(value) : 0;
-    return number(value, whole ? &integer : nullptr);
+    number(value, whole ? &integer : nullptr);
   }
-  bool string(std::string& value) {
+  void string(std::string& value) {
     if (place_ == Place::mask && field_ == "counts") {
-      text_ = std::move(value);
+      text_ = value;
       has_text_ = true;
-      return true;
+    } else {
+      other("a string");
     }
-    return other("a string");
   }
-  bool binary(std::vector<uint8_t>&) { return true; }
-  bool key(std::string& key) {
+  void key(const std::string& key) {
     if (skip_ == 0) field_ = key;
-    return true;
   }
-  bool start_object(size_t) {
-    deeper();
+  void start_object() {
+    ++depth_;
     if (depth_ == 1) not_a_list();
     if (skip_ > 0) {
       ++skip_;
@@ -62,9 +55,8 @@ class ResultsHandler {
     } else {
       start_other();
     }
-    return true;
   }
-  bool end_object() {
+  void end_object() {
     --depth_;
     if (skip_ > 0) {
       --skip_;
@@ -74,10 +66,9 @@ class ResultsHandler {
       finish_entry();
       place_ = Place::list;
     }
-    return true;
   }
-  bool start_array(size_t) {
-    deeper();
+  void start_array() {
+    ++depth_;
     if (depth_ == 1) {
       place_ = Place::list;
     } else if (skip_ > 0) {
@@ -94,9 +85,8 @@ class ResultsHandler {
     } else {
       start_other();
     }
-    return true;
   }
-  bool end_array() {
+  void end_array() {
     --depth_;
     if (skip_ > 0) {
       --skip_;
@@ -105,12 +95,7 @@ class ResultsHandler {
     } else if (place_ == Place::size || place_ == Place::counts) {
       place_ = Place::mask;
     }
-    return true;
   }
-  bool parse_error(size_t position, const std::string& last_token, const nlohmann::detail::exception& error) {
-    source_.syntax_error(position, last_token, error.what());
-  }
-
   CocoResults take() { return std::move(results_); }
 
  private:
@@ -123,9 +108,6 @@ class ResultsHandler {
   [[noreturn]] void not_a_list() const {
     throw Error(ExitCode::data, name_ + ": is not a list of results",
                 "results are [{\"image_id\", \"category_id\", \"score\", \"bbox\" or \"segmentation\"}, ...]");
-  }
-  void deeper() {
-    if (++depth_ > kMaxDepth) source_.too_deep(kMaxDepth);
   }
   bool is_known_field() const {
     if (place_ == Place::mask) return field_ == "size" || field_ == "counts";
@@ -140,36 +122,36 @@ class ResultsHandler {
     }
     skip_ = 1;
   }
-  bool other(const char* what) {
+  void other(const char* what) {
     if (place_ == Place::outside) not_a_list();
-    if (skip_ > 0) return true;
+    if (skip_ > 0) return;
     if (place_ == Place::list) fail("is not an object");
-    if (place_ == Place::entry && !is_known_field()) return true;
-    if (place_ == Place::mask && !is_known_field()) return true;
+    if (place_ == Place::entry && !is_known_field()) return;
+    if (place_ == Place::mask && !is_known_field()) return;
     fail(fmt::format("has {} in \"{}\"", what, field_));
   }
   // integer: the value as one, if it is one.
-  bool number(double value, const int64_t* integer) {
+  void number(double value, const int64_t* integer) {
     if (place_ == Place::outside) not_a_list();
-    if (skip_ > 0) return true;
+    if (skip_ > 0) return;
     switch (place_) {
       case Place::list:
         fail("is not an object");
       case Place::box:
         box_.push_back(value);
-        return true;
+        return;
       case Place::size:
       case Place::counts:
         if (integer == nullptr) fail(fmt::format("has {:g} in \"{}\" of its mask", value, field_));
         (place_ == Place::size ? size_ : counts_).push_back(*integer);
-        return true;
+        return;
       case Place::entry:
         return entry_number(value, integer);
       default:
-        return is_known_field() ? other("a number") : true;
+        if (is_known_field()) other("a number");
     }
   }
-  bool entry_number(double value, const int64_t* integer) {
+  void entry_number(double value, const int64_t* integer) {
     if (field_ == "score") {
       entry_.score = value;
       seen_score_ = true;
@@ -181,7 +163,6 @@ class ResultsHandler {
     } else if (is_known_field()) {
       return other("a number");
     }
-    return true;
   }
   void finish_entry() {
     if (!seen_image_) fail("has no \"image_id\"");
@@ -222,7 +203,6 @@ class ResultsHandler {
     }
   }
 
-  JsonSource& source_;
   std::string name_;
   CocoResults results_;
   Place place_ = Place::outside;
@@ -237,8 +217,8 @@ class ResultsHandler {
 
 CocoResults read_results(const std::filesystem::path& file) {
   JsonSource source(file);
-  ResultsHandler handler(source, file.string());
-  nlohmann::json::sax_parse(source.begin(), source.end(), &handler);
+  ResultsHandler handler(file.string());
+  JsonScanner<ResultsHandler>(source, handler).scan();
   return handler.take();
 }
 

@@ -3,9 +3,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "engine/core/error.h"
+
 namespace tessera {
 
 JsonSource::JsonSource(const std::filesystem::path& file) : name_(file.string()), buffer_(size_t{1} << 18) {
+  cursor_ = end_ = buffer_.data();
   std::error_code ignored;
   if (std::filesystem::is_directory(file, ignored)) {
     throw Error(ExitCode::data, name_ + ": is a folder, expected a JSON file", "name the file inside it");
@@ -34,35 +37,13 @@ JsonSource::JsonSource(const std::filesystem::path& file) : name_(file.string())
 JsonSource::~JsonSource() { std::fclose(file_); }
 
 void JsonSource::fill() {
+  consumed_ += static_cast<uint64_t>(end_ - buffer_.data());
   const size_t bytes = std::fread(buffer_.data(), 1, buffer_.size(), file_);
   if (bytes == 0 && std::ferror(file_) != 0) {
     throw Error(ExitCode::data, fmt::format("{}: cannot be read: {}", name_, std::strerror(errno)));
   }
   cursor_ = buffer_.data();
   end_ = cursor_ + bytes;
-}
-
-void JsonSource::syntax_error(size_t position, const std::string& last_token, const std::string& what) const {
-  std::string reason = what;
-  if (const size_t bracket = reason.find("] "); bracket != std::string::npos) reason.erase(0, bracket + 2);
-  for (char& c : reason) c = c >= ' ' && c <= '~' ? c : '?';  // one line of plain text, whatever the file holds
-  std::string hint = "open the file at that place and correct it, or export it again";
-  const char last = last_token.empty() ? ' ' : last_token.back();
-  if (last == 'N' || last == 'I') {
-    reason += " (NaN and Infinity are not JSON)";
-    hint = "replace the value by a number or remove the annotation";
-  } else if (reason.find("UTF-8") != std::string::npos) {
-    hint = fmt::format("iconv -f LATIN1 -t UTF-8 {0} > {0}.utf8", name_);
-  } else if (reason.find("unexpected end of input") != std::string::npos) {
-    reason += " (the file is cut short)";
-    hint = "copy or download the file again";
-  }
-  throw Error(ExitCode::data, fmt::format("{}: not valid JSON: byte {}: {}", name_, position, reason), hint);
-}
-
-void JsonSource::too_deep(size_t limit) const {
-  throw Error(ExitCode::data, fmt::format("{}: nested deeper than {} levels", name_, limit),
-              "this is not an annotation file; export it again");
 }
 
 }  // namespace tessera

@@ -1,14 +1,11 @@
-// Streams a file into nlohmann's SAX parser through one fixed buffer, and turns its complaints into one-line errors.
-// For .cpp files that already include <nlohmann/json.hpp>.
+// A JSON file read through one fixed buffer, byte by byte, with the place for error messages.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <iterator>
 #include <string>
 #include <vector>
-
-#include "engine/core/error.h"
 
 namespace tessera {
 
@@ -20,32 +17,21 @@ class JsonSource {
   JsonSource(const JsonSource&) = delete;
   JsonSource& operator=(const JsonSource&) = delete;
 
-  class Iterator {
-   public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = char;
-    using difference_type = std::ptrdiff_t;
-    using pointer = const char*;
-    using reference = const char&;
-
-    explicit Iterator(JsonSource* source) : source_(source) {}
-    reference operator*() const { return *source_->cursor_; }
-    Iterator& operator++() {
-      if (++source_->cursor_ == source_->end_) source_->fill();
-      return *this;
-    }
-    // Only the comparison with the end is meaningful.
-    bool operator==(const Iterator&) const { return source_->cursor_ == source_->end_; }
-
-   private:
-    JsonSource* source_;
-  };
-  Iterator begin() { return Iterator(this); }
-  Iterator end() { return Iterator(this); }
-
-  // For parse_error of a SAX handler: `what` is the parser's message, `last_token` what it read last.
-  [[noreturn]] void syntax_error(size_t position, const std::string& last_token, const std::string& what) const;
-  [[noreturn]] void too_deep(size_t limit) const;
+  static constexpr int kEnd = -1;
+  // The next byte, 0..255, or kEnd.
+  int peek() const { return cursor_ != end_ ? static_cast<unsigned char>(*cursor_) : kEnd; }
+  void advance() {
+    if (++cursor_ == end_) fill();
+  }
+  // The bytes that are in the buffer, for loops over plain text; advance_by at most that many.
+  const char* cursor() const { return cursor_; }
+  size_t available() const { return static_cast<size_t>(end_ - cursor_); }
+  void advance_by(size_t count) {
+    cursor_ += count;
+    if (cursor_ == end_) fill();
+  }
+  uint64_t position() const { return consumed_ + static_cast<uint64_t>(cursor_ - buffer_.data()); }
+  const std::string& name() const { return name_; }
 
  private:
   void fill();
@@ -55,6 +41,7 @@ class JsonSource {
   std::vector<char> buffer_;
   const char* cursor_ = nullptr;
   const char* end_ = nullptr;
+  uint64_t consumed_ = 0;  // bytes of earlier fillings
 };
 
 }  // namespace tessera
