@@ -25,7 +25,8 @@ std::vector<BitMask> gridmask_masks(Context& context, const GridMaskRequest& req
     mask.y = rectangles[4 * i + 1];
     mask.width = rectangles[4 * i + 2];
     mask.height = rectangles[4 * i + 3];
-    mask.bits.assign(bits.begin() + offsets[i], bits.begin() + offsets[i + 1]);
+    const auto begin = bits.begin() + offsets[i];  // masks begin at aligned offsets: behind them is padding
+    mask.bits.assign(begin, begin + static_cast<ptrdiff_t>(mask.height) * mask.row_bytes());
   }
   return masks;
 }

@@ -113,7 +113,7 @@ class GridMaskLoss : public ::testing::Test {
     return total / static_cast<double>(samples.size());
   }
 
-  CpuContext context_{2};
+  CpuContext context_{1};
 };
 
 TEST_F(GridMaskLoss, EqualsTheSumWrittenOut) {

@@ -1,0 +1,43 @@
+// Weights and pictures as a function of a name and an index that is short in any language, so that another
+// implementation can be given the same network: tests/models/pytorch_golden_test.cpp.
+#pragma once
+
+#include <cmath>
+#include <string_view>
+#include <vector>
+
+#include "engine/autograd/parameter_store.h"
+#include "engine/core/rng.h"
+
+namespace tessera::testing_support {
+
+// In [-0.5, 0.5): a 32-bit mix of the low half of FNV-1a(name) and the index.
+inline float formula_noise(std::string_view name, size_t index) {
+  uint32_t x = static_cast<uint32_t>(index) * 2654435761u + static_cast<uint32_t>(hash_name(name));
+  x ^= x >> 16;
+  x *= 0x7feb352du;
+  x ^= x >> 15;
+  x *= 0x846ca68bu;
+  x ^= x >> 16;
+  return static_cast<float>(x * 0x1p-32 - 0.5);
+}
+
+// Convolutions: noise * 3.4 / sqrt(fan in); variances and scales of norms: 1 + noise; bias of the class logits: noise -
+// 2; everything else: noise / 2.
+inline void set_formula_weights(Context& context, const ParameterStore& store) {
+  for (const Parameter& parameter : store.parameters()) {
+    std::vector<float> values(static_cast<size_t>(parameter.shape.elements()));
+    const std::string_view name = parameter.name;
+    const bool around_one = name.ends_with("running_var") || name.ends_with(".scale") ||
+                            (name.ends_with("weight") && parameter.shape.rank() == 1);
+    const double fan_in = static_cast<double>(parameter.shape.elements()) / static_cast<double>(parameter.shape[0]);
+    const float factor = parameter.shape.rank() == 4 ? static_cast<float>(3.4 / std::sqrt(fan_in)) : 0.5f;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const float noise = formula_noise(name, i);
+      values[i] = around_one ? 1 + noise : name.ends_with("cls_logits.bias") ? noise - 2 : factor * noise;
+    }
+    parameter.value.copy_from_host(context, values.data());
+  }
+}
+
+}  // namespace tessera::testing_support
