@@ -100,9 +100,9 @@ struct WeightProblem {
   }
 };
 
-// A rectangle of dweight: input channels [c_begin, c_end) x outputs [o_begin, o_end) of one group, every tap.
+// A rectangle of dweight: input channels [c_begin, c_end) x outputs [o_begin, o_end) of some groups, every tap.
 struct WeightTask {
-  int64_t group, c_begin, c_end, o_begin, o_end;
+  int64_t group_begin, group_end, c_begin, c_end, o_begin, o_end;
 };
 
 class WeightWorker {
@@ -110,40 +110,45 @@ class WeightWorker {
   explicit WeightWorker(const WeightProblem& problem) : problem_(problem), window_(problem.args.window) {}
 
   void run(const WeightTask& task) {
-    for (int64_t o = task.o_begin; o < task.o_end; ++o) {
-      for (int64_t tap = 0; tap < problem_.taps; ++tap) {
-        std::fill_n(dweight(task, o, tap, task.c_begin), task.c_end - task.c_begin, 0.0f);
-      }
-    }
+    for_each_row(task, [&](float* row, int64_t) { std::fill_n(row, task.c_end - task.c_begin, 0.0f); });
     const bool slim = problem_.channels <= kLanes;
     for (const Piece& piece : problem_.pieces) {
-      if (slim) {
-        run_piece<kSlimRows>(task, piece);
-      } else {
-        run_piece<kTileRows>(task, piece);
+      if (problem_.unrolled) unroll_window(piece);
+      for (group_ = task.group_begin; group_ < task.group_end; ++group_) {
+        if (slim) {
+          run_piece<kSlimRows>(task, piece);
+        } else {
+          run_piece<kTileRows>(task, piece);
+        }
       }
     }
     if (problem_.args.scale == nullptr) return;
-    for (int64_t o = task.o_begin; o < task.o_end; ++o) {
-      const float factor = problem_.args.scale[task.group * window_.group_out() + o];
-      for (int64_t tap = 0; tap < problem_.taps; ++tap) {
-        float* at = dweight(task, o, tap, task.c_begin);
-        for (int64_t c = 0; c < task.c_end - task.c_begin; ++c) at[c] *= factor;
-      }
-    }
+    for_each_row(task, [&](float* row, int64_t o) {
+      for (int64_t c = 0; c < task.c_end - task.c_begin; ++c) row[c] *= problem_.args.scale[o];
+    });
   }
 
  private:
-  float* dweight(const WeightTask& task, int64_t o, int64_t tap, int64_t c) const {
-    return problem_.args.dweight + ((task.group * window_.group_out() + o) * problem_.taps + tap) * problem_.channels +
-           c;
+  // o counts all outputs.
+  float* dweight(int64_t o, int64_t tap, int64_t c) const {
+    return problem_.args.dweight + (o * problem_.taps + tap) * problem_.channels + c;
+  }
+
+  // Calls visit(first element, output) for the part of every row of dweight that belongs to the task.
+  template <typename Visit>
+  void for_each_row(const WeightTask& task, Visit&& visit) const {
+    for (int64_t group = task.group_begin; group < task.group_end; ++group) {
+      for (int64_t o = task.o_begin; o < task.o_end; ++o) {
+        const int64_t output = group * window_.group_out() + o;
+        for (int64_t tap = 0; tap < problem_.taps; ++tap) visit(dweight(output, tap, task.c_begin), output);
+      }
+    }
   }
 
   template <int Rows>
   void run_piece(const WeightTask& task, const Piece& piece) {
     const Strip strip = problem_.strip(piece);
     pack_dy<Rows>(task, piece);
-    if (problem_.unrolled) unroll_window(piece);
     for (int64_t c = task.c_begin; c < task.c_end;) {
       const int64_t lanes = task.c_end - c;
       if (lanes > kLanes) {
@@ -165,7 +170,7 @@ class WeightWorker {
       const float* x = x_.data() + (v * strip.columns + u) * kWidth;
       const float* dy = dy_.data();
       for (int64_t o = task.o_begin; o < task.o_end; o += Rows, dy += piece.cells() * Rows) {
-        accumulate_tile<Rows, Registers>(piece, strip, dy, x, dweight(task, o, tap, c),
+        accumulate_tile<Rows, Registers>(piece, strip, dy, x, dweight(group_ * window_.group_out() + o, tap, c),
                                          problem_.taps * problem_.channels, std::min<int64_t>(Rows, task.o_end - o),
                                          task.c_end - c);
       }
@@ -185,7 +190,7 @@ class WeightWorker {
         const float* from = problem_.args.dy +
                             (map.out_row + (piece.image * map.out_height + piece.y + y) * map.out_width + piece.x) *
                                 window_.out_channels +
-                            task.group * window_.group_out() + o;
+                            group_ * window_.group_out() + o;
         for (int64_t x = 0; x < piece.columns; ++x, to += Rows, from += window_.out_channels) {
           if (present == Rows) {
             std::memcpy(to, from, Rows * sizeof(float));
@@ -213,7 +218,7 @@ class WeightWorker {
           from = &unrolled_[static_cast<size_t>((row * strip.columns + column) * problem_.channels + c)];
         } else if (y >= 0 && y < map.height && x >= 0 && x < map.width) {
           from = problem_.args.x + (map.in_row + (piece.image * map.height + y) * map.width + x) * window_.in_channels +
-                 task.group * window_.group_in() + c;
+                 group_ * window_.group_in() + c;
         }
         if (from == nullptr) {
           std::memset(to, 0, Width * sizeof(float));
@@ -254,6 +259,7 @@ class WeightWorker {
 
   const WeightProblem& problem_;
   const Conv2dWindow& window_;
+  int64_t group_ = 0;
   std::vector<float> dy_, x_, unrolled_;
 };
 
@@ -263,19 +269,21 @@ std::vector<WeightTask> divide(const WeightProblem& problem, int threads) {
   const int64_t c_step = 2 * kLanes, o_step = problem.channels <= kLanes ? kSlimRows : kTileRows;
   const int64_t c_tiles = (problem.channels + c_step - 1) / c_step,
                 o_tiles = (window.group_out() + o_step - 1) / o_step;
+  const int64_t wanted = threads > 1 ? 4 * threads : 1, group_parts = std::min(window.groups, wanted);
   int64_t c_parts = 1, o_parts = 1;
-  while (threads > 1 && window.groups * c_parts * o_parts < 4 * threads) {
+  while (group_parts * c_parts * o_parts < wanted) {
     const int64_t c_each = c_tiles / c_parts, o_each = o_tiles / o_parts;
     if (c_each < 2 && o_each < 2) break;
     ++(c_each >= o_each ? c_parts : o_parts);
   }
   std::vector<WeightTask> tasks;
-  for (int64_t group = 0; group < window.groups; ++group) {
+  for (int64_t g = 0; g < group_parts; ++g) {
     for (int64_t c = 0; c < c_parts; ++c) {
       for (int64_t o = 0; o < o_parts; ++o) {
         tasks.push_back(
-            {group, c_tiles * c / c_parts * c_step, std::min(problem.channels, c_tiles * (c + 1) / c_parts * c_step),
-             o_tiles * o / o_parts * o_step, std::min(window.group_out(), o_tiles * (o + 1) / o_parts * o_step)});
+            {window.groups * g / group_parts, window.groups * (g + 1) / group_parts, c_tiles * c / c_parts * c_step,
+             std::min(problem.channels, c_tiles * (c + 1) / c_parts * c_step), o_tiles * o / o_parts * o_step,
+             std::min(window.group_out(), o_tiles * (o + 1) / o_parts * o_step)});
       }
     }
   }

@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kBlockCells = 96;   // cells of a task: their source rows stay in the second-level cache
 constexpr int64_t kPanelDepth = 256;  // products summed in registers before the sums go to memory: 16 KiB of weights
 constexpr int64_t kFewChannels = 16;  // below, neighbours are copied into one row first
-constexpr int kNarrowRows = 12;       // rows of a tile that is one register wide
+constexpr int kNarrowRows = 8;        // rows of a tile that is one register wide
 static_assert(kBlockCells % kTileRows == 0 && kBlockCells % kNarrowRows == 0);
 
 // What one tile needs beside its operands.

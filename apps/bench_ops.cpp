@@ -1,0 +1,174 @@
+#include "apps/bench_ops.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "engine/core/rng.h"
+#include "engine/core/tensor.h"
+#include "kernels/conv2d.h"
+#include "kernels/cpu/machine_peak.h"
+
+namespace tessera {
+
+namespace {
+
+struct BenchShape {
+  const char* group;
+  const char* name;
+  int64_t images, height, width, in, out, window, stride, groups;
+};
+
+constexpr BenchShape kShapes[] = {
+    {"detector", "tower P3", 1, 100, 168, 256, 256, 3, 1, 1},
+    {"detector", "tower P4, res4 3x3", 1, 50, 84, 256, 256, 3, 1, 1},
+    {"detector", "tower P5", 1, 25, 42, 256, 256, 3, 1, 1},
+    {"detector", "classes P3", 1, 100, 168, 256, 80, 3, 1, 1},
+    {"detector", "classes P4", 1, 50, 84, 256, 80, 3, 1, 1},
+    {"detector", "stem", 1, 800, 1344, 3, 64, 7, 2, 1},
+    {"detector", "res2 3x3", 1, 200, 336, 64, 64, 3, 1, 1},
+    {"detector", "res2 expand", 1, 200, 336, 64, 256, 1, 1, 1},
+    {"detector", "res2 reduce", 1, 200, 336, 256, 64, 1, 1, 1},
+    {"detector", "res3 3x3", 1, 100, 168, 128, 128, 3, 1, 1},
+    {"detector", "res3 expand", 1, 100, 168, 128, 512, 1, 1, 1},
+    {"detector", "res3 reduce", 1, 100, 168, 512, 128, 1, 1, 1},
+    {"detector", "res3 shortcut", 1, 200, 336, 256, 512, 1, 2, 1},
+    {"detector", "res4 expand", 1, 50, 84, 256, 1024, 1, 1, 1},
+    {"detector", "res4 reduce", 1, 50, 84, 1024, 256, 1, 1, 1},
+    {"detector", "res4 shortcut", 1, 100, 168, 512, 1024, 1, 2, 1},
+    {"detector", "res5 3x3", 1, 25, 42, 512, 512, 3, 1, 1},
+    {"detector", "res5 expand", 1, 25, 42, 512, 2048, 1, 1, 1},
+    {"detector", "res5 reduce", 1, 25, 42, 2048, 512, 1, 1, 1},
+    {"detector", "res5 shortcut", 1, 50, 84, 1024, 2048, 1, 2, 1},
+    {"detector", "lateral P3", 1, 100, 168, 512, 256, 1, 1, 1},
+    {"detector", "boxes P3", 1, 100, 168, 256, 4, 3, 1, 1},
+    {"detector", "centerness P3", 1, 100, 168, 256, 1, 3, 1, 1},
+    {"grouped", "32x8d res2", 1, 200, 336, 256, 256, 3, 1, 32},
+    {"grouped", "32x8d res3", 1, 100, 168, 512, 512, 3, 1, 32},
+    {"grouped", "32x8d res4", 1, 50, 84, 1024, 1024, 3, 1, 32},
+    {"grouped", "64x4d res2", 1, 200, 336, 256, 256, 3, 1, 64},
+    {"small", "stem", 8, 256, 256, 3, 32, 7, 2, 1},
+    {"small", "64x64", 8, 64, 64, 64, 64, 3, 1, 1},
+    {"small", "32x32", 8, 32, 32, 64, 64, 3, 1, 1},
+    {"small", "16x16", 8, 16, 16, 64, 64, 3, 1, 1},
+    {"small", "8x8", 8, 8, 8, 64, 64, 3, 1, 1},
+    {"small", "16x16 128", 8, 16, 16, 128, 128, 3, 1, 1},
+    {"small", "stride 2", 8, 64, 64, 32, 64, 3, 2, 1},
+    {"small", "1x1", 8, 32, 32, 128, 64, 1, 1, 1},
+    {"small", "5 classes", 8, 32, 32, 64, 5, 3, 1, 1},
+    {"small", "boxes", 8, 32, 32, 64, 4, 3, 1, 1},
+    {"small", "centerness", 8, 32, 32, 64, 1, 3, 1, 1},
+    {"small", "objects", 8, 32, 32, 64, 288, 3, 1, 1},
+};
+
+template <typename Call>
+double median_milliseconds(double least_seconds, Call&& call) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> times;
+  call();
+  for (double total = 0; times.size() < 3 || total < 1e3 * least_seconds; total += times.back()) {
+    const Clock::time_point start = Clock::now();
+    call();
+    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+  }
+  std::nth_element(times.begin(), times.begin() + static_cast<int64_t>(times.size() / 2), times.end());
+  return times[times.size() / 2];
+}
+
+Tensor random_tensor(CpuContext& context, const Shape& shape, uint64_t sample) {
+  std::vector<float> values(static_cast<size_t>(shape.elements()));
+  Rng rng(1, RandomPurpose::test, 200, sample);
+  for (float& value : values) value = rng.uniform(-1, 1);
+  return Tensor::from_host<float>(context, shape, values);
+}
+
+ConvolutionBench bench_convolution(CpuContext& context, const BenchShape& shape, const std::string& description,
+                                   double seconds) {
+  const int64_t padding = shape.window / 2;
+  const Conv2dWindow window{shape.in, shape.out, shape.window, shape.window, shape.stride, padding, shape.groups};
+  const auto out = [&](int64_t extent) { return (extent + 2 * padding - shape.window) / shape.stride + 1; };
+  const Conv2dMap map{shape.images, shape.height, shape.width, out(shape.height), out(shape.width), 0, 0};
+  const Tensor x = random_tensor(context, {map.in_rows(), shape.in}, 0);
+  const Tensor weight = random_tensor(context, {window.weight_elements()}, 1);
+  const Tensor bias = random_tensor(context, {shape.out}, 2);
+  const Tensor dy = random_tensor(context, {map.out_rows(), shape.out}, 3);
+  const Tensor y = Tensor::empty(context, dy.shape()), dx = Tensor::empty(context, x.shape());
+  const Tensor dweight = Tensor::empty(context, weight.shape());
+  ConvolutionBench result{shape.group, description, map.out_rows() * window.weight_elements()};
+  result.forward_milliseconds = median_milliseconds(seconds, [&] {
+    conv2d_forward(context, {window,
+                             {&map, 1},
+                             x.data<float>(),
+                             weight.data<float>(),
+                             nullptr,
+                             bias.data<float>(),
+                             nullptr,
+                             y.data<float>(),
+                             true});
+  });
+  result.data_milliseconds = median_milliseconds(seconds, [&] {
+    conv2d_backward_data(context,
+                         {window, {&map, 1}, dy.data<float>(), weight.data<float>(), nullptr, dx.data<float>()});
+  });
+  result.weight_milliseconds = median_milliseconds(seconds, [&] {
+    conv2d_backward_weight(context,
+                           {window, {&map, 1}, x.data<float>(), dy.data<float>(), nullptr, dweight.data<float>()});
+  });
+  return result;
+}
+
+}  // namespace
+
+OpsBench bench_ops(CpuContext& context, const BenchOpsOptions& options) {
+  OpsBench result{context.threads(), measure_fma_peak(context), measure_copy_bandwidth(context), {}};
+  for (const BenchShape& shape : kShapes) {
+    std::string description = fmt::format("{}: {}x{}x{} {}->{} {}x{}", shape.name, shape.images, shape.height,
+                                          shape.width, shape.in, shape.out, shape.window, shape.window);
+    if (shape.stride > 1) description += fmt::format(" stride {}", shape.stride);
+    if (shape.groups > 1) description += fmt::format(" groups {}", shape.groups);
+    if (fmt::format("{} {}", shape.group, description).find(options.filter) == std::string::npos) continue;
+    result.convolutions.push_back(bench_convolution(context, shape, description, options.seconds));
+  }
+  return result;
+}
+
+void print_ops_bench(const OpsBench& result) {
+  fmt::print("{} threads, {:.0f} GFLOP/s of multiply-adds at best, {:.1f} GB/s of copying\n", result.threads,
+             result.fma_peak, result.copy_bandwidth);
+  fmt::print("{:<9} {:<46} {:>7}  {:>24}  {:>24}  {:>24}\n", "group", "convolution", "GMAC", "forward  ms GFLOP/s    %",
+             "d/dx  ms GFLOP/s    %", "d/dw  ms GFLOP/s    %");
+  for (const ConvolutionBench& row : result.convolutions) {
+    fmt::print("{:<9} {:<46} {:>7.3f}", row.group, row.description, 1e-9 * static_cast<double>(row.macs));
+    for (const double time : {row.forward_milliseconds, row.data_milliseconds, row.weight_milliseconds}) {
+      fmt::print("  {:>10.3f} {:>7.1f} {:>4.0f}%", time, row.gigaflops(time),
+                 100 * row.gigaflops(time) / result.fma_peak);
+    }
+    fmt::print("\n");
+  }
+}
+
+std::string ops_bench_json(const OpsBench& result) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const ConvolutionBench& row : result.convolutions) {
+    const auto pass = [&](double milliseconds) {
+      const double speed = row.gigaflops(milliseconds);
+      return nlohmann::ordered_json{
+          {"milliseconds", milliseconds}, {"gigaflops", speed}, {"share_of_peak", speed / result.fma_peak}};
+    };
+    rows.push_back({{"group", row.group},
+                    {"description", row.description},
+                    {"macs", row.macs},
+                    {"forward", pass(row.forward_milliseconds)},
+                    {"data_gradient", pass(row.data_milliseconds)},
+                    {"weight_gradient", pass(row.weight_milliseconds)}});
+  }
+  const nlohmann::ordered_json document{{"threads", result.threads},
+                                        {"fma_peak_gigaflops", result.fma_peak},
+                                        {"copy_gigabytes_per_second", result.copy_bandwidth},
+                                        {"convolutions", rows}};
+  return document.dump(2) + "\n";
+}
+
+}  // namespace tessera

@@ -1,0 +1,41 @@
+// Speed of convolutions against the machine's own peak of multiply-adds, measured in the same run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/context.h"
+
+namespace tessera {
+
+struct BenchOpsOptions {
+  std::string filter;    // only shapes whose group or description contains it
+  double seconds = 0.3;  // of measuring per row and pass, at least three calls
+};
+
+// Median time of one call of each pass.
+struct ConvolutionBench {
+  std::string
+      group;  // "detector" (ResNet-50, FPN, FCOS at 800 x 1344, batch 1), "grouped", "small" (training, batch 8)
+  std::string description;
+  int64_t macs = 0;  // of one pass
+  double forward_milliseconds = 0, data_milliseconds = 0, weight_milliseconds = 0;
+
+  // 1e9 floating point operations per second, two per multiply-add.
+  double gigaflops(double milliseconds) const { return 2e-6 * static_cast<double>(macs) / milliseconds; }
+};
+
+struct OpsBench {
+  int threads = 0;
+  double fma_peak = 0;        // 1e9 floating point operations per second, all threads
+  double copy_bandwidth = 0;  // 1e9 bytes per second read plus written
+  std::vector<ConvolutionBench> convolutions;
+};
+
+OpsBench bench_ops(CpuContext& context, const BenchOpsOptions& options = {});
+
+void print_ops_bench(const OpsBench& result);
+std::string ops_bench_json(const OpsBench& result);
+
+}  // namespace tessera
