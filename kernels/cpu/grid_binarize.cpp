@@ -94,9 +94,9 @@ template <int kBlocks>
 // scores[8 b + i] = weights . X of pixel i of block b; returns the signs of the first 64: bit set where positive.
 uint64_t score_blocks(const float* blocks, int64_t count, const float* weights, int64_t channels, float* scores) {
   uint64_t signs = 0;
-  const auto keep = [&](int64_t b, Float8 score) {
-    store8(scores + 8 * b, score);
-    if (b < 8) signs |= uint64_t{positive_bits(score)} << (8 * b);
+  const auto keep = [&](int64_t at, const Float8& score) {
+    store8(scores + 8 * at, score);
+    if (at < 8) signs |= uint64_t{positive_bits(score)} << (8 * at);
   };
   int64_t b = 0;
   for (; b + 3 <= count; b += 3) {

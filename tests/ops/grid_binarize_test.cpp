@@ -166,21 +166,6 @@ TEST(GridBinarize, EveryScale) {
 
 TEST(GridBinarize, MapWiderThanAWord) { check_case(make_case(5, 170, 4, 1, 8, {40, 1360, 40, 1360}, 58), 3, "wide"); }
 
-// X . (F/|F| - B/|B|) > 0 is cos(X, F) > cos(X, B), and a score interpolated is an interpolation scored.
-TEST(GridBinarize, TheMarginHasTheSignOfTheComparison) {
-  const BinarizeCase at = make_case(12, 16, 16, 3, 8, {96, 128, 96, 128}, 51);
-  const std::vector<double> objects = random_objects(1, at, 59);
-  int ones = 0;
-  for (int y = 0; y < 96; ++y) {
-    for (int x = 0; x < 128; ++x) {
-      const reference::BinarizedPixel pixel = reference::binarize_pixel(at, objects.data(), {0, 0, 128, 96}, x, y);
-      EXPECT_EQ(pixel.bit, pixel.margin > 0);
-      ones += pixel.bit;
-    }
-  }
-  EXPECT_GT(ones, 100);
-}
-
 TEST(GridBinarize, LengthsOfTheVectorsDoNotMatter) {
   const BinarizeCase at = make_case(12, 16, 16, 3, 8, {96, 128, 96, 128}, 51);
   const std::vector<GridBox> boxes = mixed_boxes(128, 96, 10);
