@@ -29,7 +29,9 @@ struct GridAxis {
     const auto centre = [stride](int64_t position) { return (static_cast<double>(position) + 0.5) * stride; };
     // The first position in [from, to) where a monotone condition holds, looked for around a guess.
     const auto first_where = [&](double guess, int64_t from, int64_t to, auto&& condition) {
-      auto position = static_cast<int64_t>(std::clamp(guess, static_cast<double>(from), static_cast<double>(to)));
+      // A NaN, from infinite corners, starts at the beginning.
+      auto position =
+          guess > static_cast<double>(from) ? static_cast<int64_t>(std::min(guess, static_cast<double>(to))) : from;
       while (position > from && condition(position - 1)) --position;
       while (position < to && !condition(position)) ++position;
       return static_cast<int32_t>(position);
