@@ -1,14 +1,10 @@
 #include "data/annotations/coco_results.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <iterator>
 
 #include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
 
 namespace tessera {
 
@@ -47,62 +43,6 @@ Rle CocoResults::mask(const CocoResult& entry) const {
   TESSERA_CHECK(entry.has_mask(), "result without a mask");
   return rle_from_string(mask_text(entry), entry.mask_height, entry.mask_width);
 }
-
-namespace {
-
-// A file that becomes visible under its name only when it is complete.
-class AtomicFile {
- public:
-  explicit AtomicFile(const std::filesystem::path& target) : target_(target), temporary_(target.string() + ".tmp") {
-    file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file_ < 0) fail("cannot be created");
-  }
-  ~AtomicFile() {
-    if (file_ >= 0) ::close(file_);
-    if (!committed_) ::unlink(temporary_.c_str());
-  }
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
-
-  void write(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(file_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) fail("cannot be written");
-      bytes.remove_prefix(static_cast<size_t>(written));
-    }
-  }
-  void commit() {
-    if (::fsync(file_) != 0) fail("cannot be written");
-    const int closed = ::close(file_);
-    file_ = -1;
-    if (closed != 0 || ::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot be written");
-    committed_ = true;
-    const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
-    const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (handle >= 0) {
-      ::fsync(handle);  // some file systems refuse this on folders; the file itself is safe
-      ::close(handle);
-    }
-  }
-
- private:
-  [[noreturn]] void fail(const char* what) {
-    const int reason = errno;
-    const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
-    if (file_ >= 0) ::close(file_);
-    file_ = -1;
-    ::unlink(temporary_.c_str());
-    throw Error(ExitCode::data, fmt::format("{}: {}: {}", target_.string(), what, std::strerror(reason)),
-                "df -h " + folder.string());
-  }
-
-  std::filesystem::path target_, temporary_;
-  int file_ = -1;
-  bool committed_ = false;
-};
-
-}  // namespace
 
 void write_results(const std::filesystem::path& file, const CocoResults& results) {
   AtomicFile out(file);

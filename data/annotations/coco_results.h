@@ -43,8 +43,7 @@ class CocoResults {
 
 // Throws Error(data) with the index in the list on an entry that is not complete and valid.
 CocoResults read_results(const std::filesystem::path& file);
-// Writes a temporary file beside `file`, flushes it to the disk and renames it: the old file stays until the new one is
-// whole. Throws Error(data) with the reason of the system.
+// The file appears whole or not at all. Throws WriteError (engine/io/atomic_file.h).
 void write_results(const std::filesystem::path& file, const CocoResults& results);
 
 }  // namespace tessera

@@ -38,6 +38,7 @@ CategoryCurves accumulate(std::span<const MatchedBucket* const> buckets) {
   CategoryCurves curves;
   std::vector<Ranked> ranked;
   std::vector<double> recall, precision;
+  std::vector<uint32_t> outcomes;  // of `ranked`: hit bits, miss bits << 16
   for (int s = 0; s < kSettings; ++s) {
     const SettingOf setting = kSettingTable[static_cast<size_t>(s)];
     CategoryCurves::Curve& curve = curves.settings[static_cast<size_t>(s)];
@@ -48,14 +49,19 @@ CategoryCurves accumulate(std::span<const MatchedBucket* const> buckets) {
     }
     if (objects == 0) continue;
     curve.defined = true;
+    outcomes.clear();
+    for (const Ranked& place : ranked) {
+      const MatchedBucket::Outcome& outcome = buckets[place.bucket]->outcomes[place.detection];
+      const size_t area = static_cast<size_t>(setting.area);
+      outcomes.push_back(outcome.hit[area] | uint32_t{outcome.miss[area]} << 16);
+    }
     recall.resize(ranked.size());
     precision.resize(ranked.size());
     for (int threshold = 0; threshold < kOverlapThresholds; ++threshold) {
       double hits = 0, misses = 0;
       for (size_t i = 0; i < ranked.size(); ++i) {
-        const uint8_t flag = buckets[ranked[i].bucket]->flag(setting.area, threshold, ranked[i].detection);
-        hits += flag == MatchedBucket::matched;
-        misses += flag == 0;
+        hits += outcomes[i] >> threshold & 1;
+        misses += outcomes[i] >> (threshold + 16) & 1;
         recall[i] = hits / static_cast<double>(objects);
         precision[i] = hits / (misses + hits + kTiny);
       }

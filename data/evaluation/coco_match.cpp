@@ -34,7 +34,6 @@ struct Truth {
 };
 
 struct Found {
-  double score;
   double area = 0;
   Shape shape;
 };
@@ -69,8 +68,7 @@ class BucketMatcher {
 
   void run(MatchedBucket& bucket) const {
     std::vector<uint8_t> ignored(truths_.size()), taken(truths_.size());
-    bucket.flags.resize(static_cast<size_t>(kAreaRanges * kOverlapThresholds) * found_.size());
-    uint8_t* flag = bucket.flags.data();
+    bucket.outcomes.resize(found_.size());
     for (int area = 0; area < kAreaRanges; ++area) {
       for (size_t g = 0; g < truths_.size(); ++g) {
         ignored[g] = truths_[g].annotation->crowd || !in_range(truths_[g].annotation->area, area);
@@ -80,12 +78,13 @@ class BucketMatcher {
         std::fill(taken.begin(), taken.end(), 0);
         for (size_t d = 0; d < found_.size(); ++d) {
           const int64_t match = best_truth(candidates_[d], overlap_threshold(threshold), ignored, taken);
+          MatchedBucket::Outcome& outcome = bucket.outcomes[d];
+          const uint16_t bit = static_cast<uint16_t>(1 << threshold);
           if (match >= 0) {
             taken[static_cast<size_t>(match)] = 1;
-            *flag++ = static_cast<uint8_t>(MatchedBucket::matched |
-                                           (ignored[static_cast<size_t>(match)] ? MatchedBucket::ignored : 0));
-          } else {
-            *flag++ = in_range(found_[d].area, area) ? 0 : MatchedBucket::ignored;
+            if (!ignored[static_cast<size_t>(match)]) outcome.hit[static_cast<size_t>(area)] |= bit;
+          } else if (in_range(found_[d].area, area)) {
+            outcome.miss[static_cast<size_t>(area)] |= bit;
           }
         }
       }
@@ -174,12 +173,12 @@ std::vector<MatchedBucket> match_image(const CocoDataset& truth, int image, cons
     found.reserve(order.size());
     for (uint32_t index : order) {
       const CocoResult& entry = results.entries()[index];
-      Found object{entry.score, 0, {}};
-      if (masks || !entry.has_box) {
+      Found object;
+      if (masks || !boxes_given) {  // also for the area
         object.shape.set_mask(entry.has_mask() ? results.mask(entry)
                                                : rle_from_box(entry.box, picture.height, picture.width));
       }
-      object.area = boxes_given ? entry.box.w * entry.box.h : rle_area(results.mask(entry));
+      object.area = boxes_given ? entry.box.w * entry.box.h : object.shape.mask_area;
       if (!masks && entry.has_box) object.shape.box = entry.box;
       bucket.scores.push_back(entry.score);
       found.push_back(std::move(object));

@@ -22,13 +22,11 @@ struct MatchedBucket {
   int category = 0;
   std::array<uint32_t, kAreaRanges> truths{};  // objects to be found per area range
   std::vector<double> scores;                  // [D]
-  enum Flag : uint8_t { matched = 1, ignored = 2 };
-  std::vector<uint8_t> flags;  // [kAreaRanges][kOverlapThresholds][D]
-
-  uint8_t flag(int area, int threshold, size_t detection) const {
-    return flags[(static_cast<size_t>(area) * kOverlapThresholds + static_cast<size_t>(threshold)) * scores.size() +
-                 detection];
-  }
+  // Bit t: with overlap threshold t a hit or a false alarm; neither where the detection is ignored.
+  struct Outcome {
+    std::array<uint16_t, kAreaRanges> hit{}, miss{};
+  };
+  std::vector<Outcome> outcomes;  // [D]
 };
 
 // result_indices: the picture's entries of `results`, in the order of the list. Buckets in ascending order of category.
