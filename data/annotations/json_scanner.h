@@ -1,7 +1,8 @@
 // A strict JSON reader (RFC 8259) that calls a handler for every element: null, boolean(bool), number_integer(int64_t),
 // number_float(double), string(std::string&), key(std::string&), start_object, end_object, start_array, end_array.
-// Annotation files are mostly short decimal numbers; those are converted without strtod and exactly. Three times as
-// fast as nlohmann's SAX parser on them, with which the tests compare it.
+// Annotation files are mostly short decimal numbers; those are converted without strtod and exactly. A file of 510 MB
+// takes 3.0 s of processor time including all checks, 7.3 s with nlohmann's SAX parser and no checks (measured
+// together); the tests compare the two event by event.
 #pragma once
 
 #include <array>
