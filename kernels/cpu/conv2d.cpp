@@ -64,8 +64,11 @@ void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& arg
   for (int64_t y = 0; y < window.stride; ++y) {
     for (int64_t x = 0; x < window.stride; ++x) {
       const auto tap_begin = static_cast<int64_t>(product.taps.size());
-      for (int64_t v = (y + window.padding) % window.stride; v < window.height; v += window.stride) {
-        for (int64_t u = (x + window.padding) % window.stride; u < window.width; u += window.stride) {
+      // From the last tap of the window to the first, so that neighbours follow each other in the map.
+      for (int64_t v = window.height - 1; v >= 0; --v) {
+        if ((y + window.padding - v) % window.stride != 0) continue;
+        for (int64_t u = window.width - 1; u >= 0; --u) {
+          if ((x + window.padding - u) % window.stride != 0) continue;
           product.taps.push_back({(y + window.padding - v) / window.stride, (x + window.padding - u) / window.stride});
           window_tap.push_back(v * window.width + u);
         }

@@ -15,6 +15,7 @@ namespace tessera {
 namespace {
 
 constexpr int64_t kPieceCells = 192;             // output cells of a piece
+constexpr int64_t kPackedFloats = 32768;         // of x packed at a time, two tiles of a 3x3 window and more of 1x1
 constexpr int64_t kFewChannels = 16;             // below, the window is unrolled into channels first
 constexpr int kSlimRows = kLanes == 8 ? 8 : 12;  // outputs of a tile that is one register wide
 
@@ -32,16 +33,16 @@ struct Strip {
   int64_t stride;
 };
 
-// sum[o][c] over the cells of a piece. dy: [cell][Rows]; x: strip of Registers vectors, at the first cell of the tap.
+// sums[o][c] over the cells of a piece, in registers. dy: [cell][Rows]; x: strip of Registers vectors, at the first
+// cell of the tap. A function of its own: inlined, the sums lose their registers.
 template <int Rows, int Registers>
-void accumulate_tile(const Piece& piece, const Strip& strip, const float* dy, const float* x, float* dweight,
-                     int64_t row_stride, int64_t rows, int64_t lanes) {
-  constexpr int64_t kWidth = Registers * kLanes;
+[[gnu::noinline]] void sum_products(const Piece& piece, const Strip& strip, const float* dy, const float* x,
+                                    Vector* sums) {
   Vector sum[Rows][Registers] = {};
-  const int64_t step = strip.stride * kWidth;
+  const int64_t step = strip.stride * Registers * kLanes, columns = piece.columns;
   for (int64_t y = 0; y < piece.rows; ++y) {
-    const float* b = x + y * strip.stride * strip.columns * kWidth;
-    for (int64_t column = 0; column < piece.columns; ++column) {
+    const float* b = x + y * strip.columns * step;
+    for (int64_t column = 0; column < columns; ++column) {
       Vector v[Registers];
 #pragma GCC unroll 2
       for (int r = 0; r < Registers; ++r) v[r] = load_vector(b + r * kLanes);
@@ -56,11 +57,17 @@ void accumulate_tile(const Piece& piece, const Strip& strip, const float* dy, co
   }
 #pragma GCC unroll 16
   for (int o = 0; o < Rows; ++o) {
-    if (o >= rows) break;
 #pragma GCC unroll 2
+    for (int r = 0; r < Registers; ++r) sums[o * Registers + r] = sum[o][r];
+  }
+}
+
+template <int Registers>
+void add_sums(const Vector* sums, float* dweight, int64_t row_stride, int64_t rows, int64_t lanes) {
+  for (int64_t o = 0; o < rows; ++o) {
     for (int r = 0; r < Registers; ++r) {
       float* to = dweight + o * row_stride + r * kLanes;
-      store_lanes(to, load_lanes(to, lanes - r * kLanes) + sum[o][r], lanes - r * kLanes);
+      store_lanes(to, load_lanes(to, lanes - r * kLanes) + sums[o * Registers + r], lanes - r * kLanes);
     }
   }
 }
@@ -147,32 +154,41 @@ class WeightWorker {
 
   template <int Rows>
   void run_piece(const WeightTask& task, const Piece& piece) {
-    const Strip strip = problem_.strip(piece);
     pack_dy<Rows>(task, piece);
-    for (int64_t c = task.c_begin; c < task.c_end;) {
-      const int64_t lanes = task.c_end - c;
-      if (lanes > kLanes) {
-        multiply<Rows, 2>(task, piece, strip, c);
-        c += 2 * kLanes;
-      } else {
-        multiply<Rows, 1>(task, piece, strip, c);
-        c += kLanes;
+    constexpr int64_t kWidth = 2 * kLanes;
+    const int64_t channels = task.c_end - task.c_begin, rest = channels % kWidth;
+    const int64_t wide = channels / kWidth + (rest > kLanes ? 1 : 0);
+    if (wide > 0) multiply<Rows, 2>(task, piece, task.c_begin, wide);
+    if (rest > 0 && rest <= kLanes) multiply<Rows, 1>(task, piece, task.c_begin + wide * kWidth, 1);
+  }
+
+  // `tiles` tiles of channels from c on. As many as stay in the cache are packed in one pass over the map.
+  template <int Rows, int Registers>
+  void multiply(const WeightTask& task, const Piece& piece, int64_t c, int64_t tiles) {
+    constexpr int64_t kWidth = Registers * kLanes;
+    const Strip strip = problem_.strip(piece);
+    const int64_t tile_size = strip.rows * strip.columns * kWidth;
+    const int64_t together = std::max<int64_t>(1, kPackedFloats / tile_size);
+    for (int64_t first = 0; first < tiles; first += together) {
+      const int64_t count = std::min(together, tiles - first);
+      pack_x<kWidth>(task, piece, strip, c + first * kWidth, count);
+      for (int64_t tile = 0; tile < count; ++tile) {
+        multiply_tile<Rows, Registers>(task, piece, strip, x_.data() + tile * tile_size, c + (first + tile) * kWidth);
       }
     }
   }
 
   template <int Rows, int Registers>
-  void multiply(const WeightTask& task, const Piece& piece, const Strip& strip, int64_t c) {
-    constexpr int64_t kWidth = Registers * kLanes;
-    pack_x<kWidth>(task, piece, strip, c);
+  void multiply_tile(const WeightTask& task, const Piece& piece, const Strip& strip, const float* packed, int64_t c) {
     for (int64_t tap = 0; tap < problem_.taps; ++tap) {
       const int64_t v = tap / window_.width, u = tap % window_.width;
-      const float* x = x_.data() + (v * strip.columns + u) * kWidth;
+      const float* x = packed + (v * strip.columns + u) * Registers * kLanes;
       const float* dy = dy_.data();
       for (int64_t o = task.o_begin; o < task.o_end; o += Rows, dy += piece.cells() * Rows) {
-        accumulate_tile<Rows, Registers>(piece, strip, dy, x, dweight(group_ * window_.group_out() + o, tap, c),
-                                         problem_.taps * problem_.channels, std::min<int64_t>(Rows, task.o_end - o),
-                                         task.c_end - c);
+        Vector sums[Rows * Registers];
+        sum_products<Rows, Registers>(piece, strip, dy, x, sums);
+        add_sums<Registers>(sums, dweight(group_ * window_.group_out() + o, tap, c), problem_.taps * problem_.channels,
+                            std::min<int64_t>(Rows, task.o_end - o), task.c_end - c);
       }
     }
   }
@@ -180,54 +196,50 @@ class WeightWorker {
   // dy_: [tile of outputs][cell][Rows], missing outputs are zero.
   template <int Rows>
   void pack_dy(const WeightTask& task, const Piece& piece) {
-    const int64_t tiles = (task.o_end - task.o_begin + Rows - 1) / Rows;
+    const int64_t outputs = task.o_end - task.o_begin, tiles = (outputs + Rows - 1) / Rows;
     dy_.resize(static_cast<size_t>(tiles * piece.cells() * Rows));
     const Conv2dMap& map = *piece.map;
-    for (int64_t tile = 0; tile < tiles; ++tile) {
-      float* to = &dy_[static_cast<size_t>(tile * piece.cells() * Rows)];
-      const int64_t o = task.o_begin + tile * Rows, present = std::min<int64_t>(Rows, task.o_end - o);
-      for (int64_t y = 0; y < piece.rows; ++y) {
-        const float* from = problem_.args.dy +
-                            (map.out_row + (piece.image * map.out_height + piece.y + y) * map.out_width + piece.x) *
-                                window_.out_channels +
-                            group_ * window_.group_out() + o;
-        for (int64_t x = 0; x < piece.columns; ++x, to += Rows, from += window_.out_channels) {
-          if (present == Rows) {
-            std::memcpy(to, from, Rows * sizeof(float));
-          } else {
-            for (int64_t i = 0; i < Rows; ++i) to[i] = i < present ? from[i] : 0.0f;
-          }
-        }
+    for (int64_t cell = 0; cell < piece.cells(); ++cell) {
+      const int64_t y = piece.y + cell / piece.columns, x = piece.x + cell % piece.columns;
+      const int64_t row = map.out_row + (piece.image * map.out_height + y) * map.out_width + x;
+      const float* from = problem_.args.dy + row * window_.out_channels + group_ * window_.group_out() + task.o_begin;
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        float* to = &dy_[static_cast<size_t>((tile * piece.cells() + cell) * Rows)];
+        copy_padded<Rows>(to, from + tile * Rows, outputs - tile * Rows);
       }
     }
   }
 
-  // x_: [cell of the strip][Width] of channels c.., zero outside the map and beyond the last channel.
+  // x_: [tile of channels][cell of the strip][Width], zero outside the map and beyond the last channel.
   template <int64_t Width>
-  void pack_x(const WeightTask& task, const Piece& piece, const Strip& strip, int64_t c) {
-    x_.resize(static_cast<size_t>(strip.rows * strip.columns * Width));
-    const int64_t present = std::min(Width, task.c_end - c);
+  void pack_x(const WeightTask& task, const Piece& piece, const Strip& strip, int64_t c, int64_t tiles) {
+    const int64_t cells = strip.rows * strip.columns;
+    x_.resize(static_cast<size_t>(tiles * cells * Width));
     const Conv2dMap& map = *piece.map;
-    float* to = x_.data();
-    for (int64_t row = 0; row < strip.rows; ++row) {
-      const int64_t y = piece.y * window_.stride - window_.padding + row;
-      for (int64_t column = 0; column < strip.columns; ++column, to += Width) {
-        const int64_t x = piece.x * window_.stride - window_.padding + column;
-        const float* from = nullptr;
-        if (problem_.unrolled) {
-          from = &unrolled_[static_cast<size_t>((row * strip.columns + column) * problem_.channels + c)];
-        } else if (y >= 0 && y < map.height && x >= 0 && x < map.width) {
-          from = problem_.args.x + (map.in_row + (piece.image * map.height + y) * map.width + x) * window_.in_channels +
-                 group_ * window_.group_in() + c;
-        }
-        if (from == nullptr) {
-          std::memset(to, 0, Width * sizeof(float));
-        } else if (present == Width) {
-          std::memcpy(to, from, Width * sizeof(float));
-        } else {
-          for (int64_t i = 0; i < Width; ++i) to[i] = i < present ? from[i] : 0.0f;
-        }
+    for (int64_t cell = 0; cell < cells; ++cell) {
+      const int64_t y = piece.y * window_.stride - window_.padding + cell / strip.columns;
+      const int64_t x = piece.x * window_.stride - window_.padding + cell % strip.columns;
+      const float* from = nullptr;
+      if (problem_.unrolled) {
+        from = &unrolled_[static_cast<size_t>(cell * problem_.channels + c)];
+      } else if (y >= 0 && y < map.height && x >= 0 && x < map.width) {
+        const int64_t row = map.in_row + (piece.image * map.height + y) * map.width + x;
+        from = problem_.args.x + row * window_.in_channels + group_ * window_.group_in() + c;
       }
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        float* to = &x_[static_cast<size_t>((tile * cells + cell) * Width)];
+        copy_padded<Width>(to, from + tile * Width, from == nullptr ? 0 : task.c_end - c - tile * Width);
+      }
+    }
+  }
+
+  // The first `present` of Width floats, then zeros.
+  template <int64_t Width>
+  [[gnu::always_inline]] static void copy_padded(float* to, const float* from, int64_t present) {
+    if (present >= Width) {
+      std::memcpy(to, from, Width * sizeof(float));
+    } else {
+      for (int64_t i = 0; i < Width; ++i) to[i] = i < present ? from[i] : 0.0f;
     }
   }
 

@@ -25,10 +25,11 @@ struct TileEnd {
   bool relu;
 };
 
-// Rows x Registers sums, in registers from the first product to the last. rows: pointers, kBlockCells per tap.
+// Rows x Registers sums, in registers from the first product to the last. rows: pointers, kBlockCells per tap. A
+// function of its own, or the pointers of the caller take the place of those of the rows.
 template <int Rows, int Registers>
-void multiply_rows(const float* const* rows, int64_t taps, int64_t offset, int64_t channels, const float* panel,
-                   Vector* sums) {
+[[gnu::noinline]] void multiply_rows(const float* const* rows, int64_t taps, int64_t offset, int64_t channels,
+                                     const float* panel, Vector* sums) {
   Vector sum[Rows][Registers] = {};
   for (int64_t tap = 0; tap < taps; ++tap) {
     const float* a[Rows];
@@ -82,30 +83,29 @@ class CellBlock {
     count_ = count;
     taps_ = grid.tap_count;
     depth_ = product_.source_channels;
-    const int64_t source_width = product_.groups * product_.source_channels;
-    const int64_t dest_width = product_.groups * product_.dest_channels;
-    for (int64_t i = 0; i < kBlockCells; ++i) {
-      if (i >= count) {
-        for (int64_t t = 0; t < taps_; ++t) rows_[static_cast<size_t>(t * kBlockCells + i)] = zeros_;
-        continue;
-      }
-      const int64_t cell = begin + i;
-      const int64_t x = cell % grid.width, y = cell / grid.width % grid.height, n = cell / grid.width / grid.height;
-      dest_[i] =
-          product_.dest + (grid.dest_row + (n * grid.dest_height + grid.dest_y + y * grid.dest_step) * grid.dest_width +
-                           grid.dest_x + x * grid.dest_step) *
-                              dest_width;
-      const float* image =
-          product_.source + (grid.source_row + n * grid.source_height * grid.source_width) * source_width;
-      for (int64_t t = 0; t < taps_; ++t) {
-        const GatherTap& tap = product_.taps[static_cast<size_t>(grid.tap_begin + t)];
-        const int64_t sy = y * grid.source_step + tap.dy, sx = x * grid.source_step + tap.dx;
-        const bool inside = sy >= 0 && sy < grid.source_height && sx >= 0 && sx < grid.source_width;
-        rows_[static_cast<size_t>(t * kBlockCells + i)] =
-            inside ? image + (sy * grid.source_width + sx) * source_width : zeros_;
-      }
+    const bool copies = product_.groups == 1 && depth_ < kFewChannels && taps_ > 1;
+    if (copies) {
+      find_runs(grid);
+      copies_.resize(static_cast<size_t>(kBlockCells * taps_ * depth_));
     }
-    if (product_.groups == 1 && depth_ < kFewChannels && taps_ > 1) copy_neighbours();
+    for (int64_t i = 0; i < kBlockCells; ++i) {
+      const int64_t cell = begin + std::min(i, count - 1);
+      const int64_t x = cell % grid.width, y = cell / grid.width % grid.height, n = cell / grid.width / grid.height;
+      if (copies) {
+        float* copy = &copies_[static_cast<size_t>(i * taps_ * depth_)];
+        rows_[static_cast<size_t>(i)] = copy;
+        if (i < count) copy_neighbours(grid, n, y, x, copy);
+      } else {
+        find_neighbours(grid, n, y, x, i);
+      }
+      const int64_t row = grid.dest_row + (n * grid.dest_height + grid.dest_y + y * grid.dest_step) * grid.dest_width +
+                          grid.dest_x + x * grid.dest_step;
+      dest_[i] = product_.dest + row * product_.groups * product_.dest_channels;
+    }
+    if (copies) {
+      depth_ *= taps_;
+      taps_ = 1;
+    }
   }
 
   int64_t count() const { return count_; }
@@ -117,31 +117,71 @@ class CellBlock {
   float* const* dest(int64_t cell) const { return dest_ + cell; }
 
  private:
-  // One long row per cell instead of many short ones; neighbours that lie side by side are copied together.
-  void copy_neighbours() {
-    const int64_t row_size = taps_ * depth_;
-    copies_.resize(static_cast<size_t>(kBlockCells * row_size));
-    for (int64_t i = 0; i < kBlockCells; ++i) {
-      float* copy = &copies_[static_cast<size_t>(i * row_size)];
-      for (int64_t t = 0; t < taps_;) {
-        const float* from = *rows(t, i);
-        int64_t together = 1;
-        if (from != zeros_) {
-          while (t + together < taps_ && *rows(t + together, i) == from + together * depth_) ++together;
-        }
-        std::memcpy(copy + t * depth_, from, static_cast<size_t>(together * depth_) * sizeof(float));
-        t += together;
-      }
-    }
-    for (int64_t i = 0; i < kBlockCells; ++i)
-      rows_[static_cast<size_t>(i)] = &copies_[static_cast<size_t>(i * row_size)];
-    depth_ = row_size;
-    taps_ = 1;
+  const float* image(const GatherGrid& grid, int64_t n) const {
+    return product_.source +
+           (grid.source_row + n * grid.source_height * grid.source_width) * product_.groups * product_.source_channels;
   }
 
+  void find_neighbours(const GatherGrid& grid, int64_t n, int64_t y, int64_t x, int64_t cell) {
+    const float* source = image(grid, n);
+    for (int64_t t = 0; t < taps_; ++t) {
+      const GatherTap& tap = product_.taps[static_cast<size_t>(grid.tap_begin + t)];
+      const int64_t sy = y * grid.source_step + tap.dy, sx = x * grid.source_step + tap.dx;
+      const bool inside = sy >= 0 && sy < grid.source_height && sx >= 0 && sx < grid.source_width;
+      rows_[static_cast<size_t>(t * kBlockCells + cell)] =
+          inside ? source + (sy * grid.source_width + sx) * product_.groups * product_.source_channels : zeros_;
+    }
+  }
+
+  // Taps that lie side by side in the source, in order.
+  void find_runs(const GatherGrid& grid) {
+    runs_.clear();
+    for (int64_t t = 0; t < taps_; ++t) {
+      const GatherTap& tap = product_.taps[static_cast<size_t>(grid.tap_begin + t)];
+      if (!runs_.empty() && runs_.back().tap.dy == tap.dy && runs_.back().tap.dx + runs_.back().length == tap.dx) {
+        ++runs_.back().length;
+      } else {
+        runs_.push_back({tap, 1});
+      }
+    }
+  }
+
+  // Few channels: one long row per cell instead of a pointer per tap.
+  void copy_neighbours(const GatherGrid& grid, int64_t n, int64_t y, int64_t x, float* copy) const {
+    const float* source = image(grid, n);
+    const int64_t channels = product_.source_channels;
+    for (const Run& run : runs_) {
+      const int64_t sy = y * grid.source_step + run.tap.dy, sx = x * grid.source_step + run.tap.dx;
+      const bool row_inside = sy >= 0 && sy < grid.source_height;
+      const int64_t first = row_inside ? std::clamp<int64_t>(-sx, 0, run.length) : run.length;
+      const int64_t last = row_inside ? std::clamp<int64_t>(grid.source_width - sx, first, run.length) : run.length;
+      std::fill_n(copy, first * channels, 0.0f);
+      if (first < last) {
+        copy_floats(copy + first * channels, source + (sy * grid.source_width + sx + first) * channels,
+                    (last - first) * channels);
+      }
+      std::fill_n(copy + last * channels, (run.length - last) * channels, 0.0f);
+      copy += run.length * channels;
+    }
+  }
+
+  // Faster than memcpy for the few dozen floats of a run.
+  [[gnu::always_inline]] static void copy_floats(float* to, const float* from, int64_t count) {
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) store_vector(to + i, load_vector(from + i));
+    if (i == count) return;
+    if (count >= kLanes) return store_vector(to + count - kLanes, load_vector(from + count - kLanes));
+    for (; i < count; ++i) to[i] = from[i];
+  }
+
+  struct Run {
+    GatherTap tap;  // the first
+    int64_t length;
+  };
   const GatheredProduct& product_;
   const float* zeros_;
   std::vector<const float*> rows_;  // [tap][cell]
+  std::vector<Run> runs_;
   std::vector<float> copies_;
   float* dest_[kBlockCells] = {};
   int64_t count_ = 0, taps_ = 0, depth_ = 0;
