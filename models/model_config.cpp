@@ -112,7 +112,10 @@ void validate(const ModelConfig& config) {
   require_multiple("model.fpn.channels", config.fpn.channels, "model.norm_groups", config.fcos.norm_groups);
   require_range("model.fcos.tower_convs", config.fcos.tower_convs, 0, 16);
   require_positive("model.fcos.range_scale", config.fcos.range_scale, 1);
-  require_positive("model.fcos.nms_threshold", config.fcos.nms_threshold, 0.6f);
+  if (!(config.fcos.nms_threshold >= 0 && config.fcos.nms_threshold <= 1)) {
+    refuse(fmt::format("model.fcos.nms_threshold = {}: must be from 0 to 1", config.fcos.nms_threshold),
+           "model.fcos.nms_threshold=0.6");
+  }
   require_range("model.fcos.pre_nms_top_k", config.fcos.pre_nms_top_k, 1, 1 << 20);
   require_range("model.fcos.max_detections", config.fcos.max_detections, 1, 1 << 16);
   if (config.has_masks()) validate_gridmask(config);
