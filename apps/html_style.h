@@ -15,7 +15,7 @@ p{margin:0 0 10px}
 .lead{color:var(--soft);font-size:16px;margin-bottom:26px}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:22px 24px;margin-top:18px}
 .scroll{overflow-x:auto}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:12px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(124px,1fr));gap:12px}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:14px 16px}
 .tile b{display:block;font-size:26px;line-height:1.2;font-weight:650;white-space:nowrap}
 .tile span{color:var(--soft);font-size:13px}
@@ -27,6 +27,7 @@ tr:last-child>td,tr:last-child>th{border-bottom:0}
 thead th{color:var(--soft);font-weight:500;font-size:13px}
 tbody th{font-weight:600}
 .number{text-align:right;white-space:nowrap}
+th.number,td.number{padding-right:28px}
 .best{font-weight:700}
 .soft{color:var(--soft)}
 .categories{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:4px 36px}
