@@ -65,9 +65,9 @@ DoctorCheck check_kernels(Context& context) {
   return {"kernels", CheckStatus::ok, "a convolution with a known answer is exact", ""};
 }
 
-BackendFact find_backend(const char* name, const std::optional<std::string>& gpu_driver) {
+BackendFact find_backend(const char* name, int threads, const std::optional<std::string>& gpu_driver) {
   try {
-    make_context(parse_device(name), 1);
+    make_context(parse_device(name), threads);
     return {name, true, ""};
   } catch (const Error& error) {
     if (std::string_view(name) != "cuda") return {name, false, "not part of this build"};
@@ -127,23 +127,23 @@ DoctorCheck check_disk(const Disk& disk) {
 Diagnosis diagnose(const std::string& device, int threads, const std::filesystem::path& folder) {
   Diagnosis diagnosis;
   diagnosis.compiler = compiler_text();
+  diagnosis.threads = threads > 0 ? threads : CpuContext().threads();
   diagnosis.processor = find_processor();
   diagnosis.memory = find_memory();
   diagnosis.disk = find_disk(folder);
   diagnosis.gpu_driver = find_gpu_driver();
   for (const char* name : {"cpu", "cuda", "emulated"}) {
-    diagnosis.backends.push_back(find_backend(name, diagnosis.gpu_driver));
+    diagnosis.backends.push_back(find_backend(name, diagnosis.threads, diagnosis.gpu_driver));
   }
   diagnosis.libraries = find_libraries();
   diagnosis.device = parse_device(device).to_string();
-  diagnosis.threads = threads > 0 ? threads : CpuContext().threads();
 
   diagnosis.checks.push_back(check_processor(diagnosis.processor, compiled_instruction_sets()));
   diagnosis.checks.push_back(check_threads(diagnosis.processor, diagnosis.threads));
   diagnosis.checks.push_back(check_memory(diagnosis.memory));
   diagnosis.checks.push_back(check_disk(diagnosis.disk));
   try {
-    const auto context = make_context(parse_device(device), threads);
+    const auto context = make_context(parse_device(device), diagnosis.threads);
     std::string message = "running on " + diagnosis.device;
     if (context->backend() == Backend::cpu && !diagnosis.gpu_driver) message = "no GPU: " + message;
     if (context->backend() == Backend::cpu && diagnosis.gpu_driver) {

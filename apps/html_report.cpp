@@ -80,7 +80,7 @@ void tiles(std::string& html, const ReportRun& run) {
     const CocoEvaluation* boxes = find_kind(run, OverlapKind::bbox);
     if (boxes != nullptr && boxes != evaluation) tile(inner, short_value(boxes->metric("AP")), "box AP");
   }
-  if (run.images_per_second > 0) tile(inner, rate_text(run.images_per_second), "images per second");
+  if (run.images_per_second > 0) tile(inner, rate_text(run.images_per_second), "images/s");
   if (run.training_seconds > 0) tile(inner, format_duration(run.training_seconds), "training time");
   if (run.parameters > 0) tile(inner, count_text(run.parameters), "parameters");
   if (!inner.empty()) add(html, "<div class=\"tiles\">\n{}</div>\n", inner);

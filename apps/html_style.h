@@ -12,6 +12,7 @@ main{max-width:1080px;margin:0 auto;padding:40px 20px 64px}
 h1{font-size:30px;line-height:1.2;letter-spacing:-.01em;margin:0 0 6px}
 h2{font-size:17px;margin:0 0 14px}
 p{margin:0 0 10px}
+section>p:last-child{margin:0}
 .lead{color:var(--soft);font-size:16px;margin-bottom:26px}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:22px 24px;margin-top:18px}
 .scroll{overflow-x:auto}
@@ -20,7 +21,8 @@ section{background:var(--card);border:1px solid var(--line);border-radius:12px;p
 .tile b{display:block;font-size:26px;line-height:1.2;font-weight:650;white-space:nowrap}
 .tile span{color:var(--soft);font-size:13px}
 .curves svg{display:block;width:100%;height:auto}
-.curves{padding:10px}
+.curves{padding:10px;overflow-x:auto}
+.curves svg{min-width:640px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:6px 12px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
 tr:last-child>td,tr:last-child>th{border-bottom:0}

@@ -81,6 +81,11 @@ TEST(Doctor, ThisMachineIsHealthy) {
   EXPECT_GT(json["memory"]["total_bytes"], 0);
 }
 
+TEST(Doctor, LeavesTheNumberOfThreadsAlone) {
+  EXPECT_EQ(diagnose("cpu", 2, ".").threads, 2);
+  EXPECT_EQ(diagnose("cpu", 0, ".").threads, 2) << "a context made on the way must not change the default";
+}
+
 TEST(Doctor, ADeviceThatIsNotThereIsNamedWithItsCure) {
   const Diagnosis diagnosis = diagnose("cuda:99", 1, ".");
   EXPECT_FALSE(healthy(diagnosis));
