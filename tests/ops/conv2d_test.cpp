@@ -75,17 +75,6 @@ TEST(Conv2d, EpiloguesAgreeWithOracle) {
       }
       return y;
     };
-    if (rectified) {
-      // Push every sum away from the kink, half of them below it.
-      std::vector<std::vector<double>> values;
-      for (const OpInput& input : inputs) values.push_back(input.values);
-      if (residual) {
-        const std::vector<double> y = sum(values);
-        for (size_t i = 0; i < y.size(); ++i) {
-          if (std::abs(y[i]) < 0.1) inputs[5].values[i] = static_cast<float>(inputs[5].values[i] + 1);
-        }
-      }
-    }
     check_op(
         fmt::format("epilogue {}", mask), inputs,
         [&](Tape& tape, const std::vector<Variable>& in) {
@@ -96,6 +85,49 @@ TEST(Conv2d, EpiloguesAgreeWithOracle) {
           return conv2d(tape, of, options_of(at, rectified));
         },
         [&](const auto& in) { return rectified ? reference::relu(sum(in)) : sum(in); }, tolerance_of(at));
+  }
+}
+
+// Longer than every block and panel of the kernels: 96 and 192 cells, 256 channels.
+TEST(Conv2d, LongRowsAndManyChannelsAgreeWithOracle) {
+  for (const ConvolutionCase& at : {ConvolutionCase{1, 2, 3, 300, 20, 3, 3, 1, 1, 1},
+                                    {1, 2, 200, 17, 9, 3, 3, 1, 1, 1},
+                                    {1, 2, 401, 3, 5, 3, 3, 2, 1, 1},
+                                    {1, 1, 210, 530, 3, 1, 1, 1, 0, 1}}) {
+    OpTolerance tolerance = tolerance_of(at);
+    tolerance.jacobian_limit = 20;
+    check_op(
+        describe(at), {random_input(map_shape(at), 1), random_input(weight_shape(at), 2)},
+        [&](Tape& tape, const std::vector<Variable>& in) {
+          return conv2d(tape, {in[0], in[1], {}, {}, {}, {}}, options_of(at));
+        },
+        [&](const auto& in) { return reference::conv2d(at, in[0], in[1]); }, tolerance);
+  }
+}
+
+// Work is divided by the number of threads, sums are not.
+TEST(Conv2d, SameBitsForAnyNumberOfThreads) {
+  const auto run = [](int threads, const ConvolutionCase& at) {
+    CpuContext context(threads);
+    Tape tape(context);
+    const auto upload = [&](const Shape& shape, uint64_t sample) {
+      const OpInput input = random_input(shape, sample);
+      return tape.input(
+          Tensor::from_host<float>(context, shape, std::vector<float>(input.values.begin(), input.values.end())));
+    };
+    const Variable x = upload(map_shape(at), 1), weight = upload(weight_shape(at), 2), bias = upload({at.out}, 3);
+    const Variable y = conv2d(tape, {x, weight, bias, {}, {}, {}}, options_of(at, true));
+    const std::vector<float> output = y.value.to_host<float>(context);
+    tape.backward(y, y.value);
+    return std::array{output, tape.gradient(x).to_host<float>(context), tape.gradient(weight).to_host<float>(context),
+                      tape.gradient(bias).to_host<float>(context)};
+  };
+  for (const ConvolutionCase& at : {ConvolutionCase{2, 40, 60, 20, 70, 3, 3, 1, 1, 1},
+                                    {1, 30, 40, 3, 40, 7, 7, 2, 3, 1},
+                                    {2, 4, 4, 280, 90, 1, 1, 1, 0, 1},
+                                    {1, 9, 9, 64, 64, 3, 3, 2, 1, 8}}) {
+    const auto expected = run(1, at);
+    for (const int threads : {2, 3, 5}) EXPECT_EQ(run(threads, at), expected) << describe(at) << " " << threads;
   }
 }
 
