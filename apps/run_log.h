@@ -31,7 +31,7 @@ struct EvalPoint {
   int64_t iteration = 0;
   // 0..1, in the order of kCocoMetricNames.
   std::array<double, 12> segm, bbox;
-  double seconds = kNotLogged;  // the evaluation took
+  double seconds = kNotLogged;  // since the start of the run, evaluation included
 };
 
 struct RunLog {
