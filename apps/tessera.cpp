@@ -1,1 +1,181 @@
-int main() { return 0; }
+// The program: parses the command line, calls a verb, turns errors into one line, a hint and an exit code.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <new>
+
+#include "apps/verbs.h"
+#include "engine/core/error.h"
+
+namespace tessera {
+namespace {
+
+using Run = std::function<int()>;
+
+void add_common(CLI::App* verb, CommonOptions& common) {
+  verb->add_option("--device", common.device, "auto, cpu, cuda[:N] or emulated")->capture_default_str();
+  verb->add_option("--threads", common.threads, "worker threads, 0 = all cores")->capture_default_str();
+  verb->add_option("--seed", common.seed, "seed of everything random");
+  verb->add_flag("--json", common.json, "machine-readable result on stdout");
+  verb->add_flag("-q,--quiet", common.quiet, "no progress, no notes");
+  verb->add_flag("-v,--verbose", common.verbose, "more notes: memory table, timings");
+}
+
+CLI::App* add_verb(CLI::App& parent, const char* name, const char* help, CommonOptions& common, Run& chosen, Run run) {
+  CLI::App* verb = parent.add_subcommand(name, help);
+  add_common(verb, common);
+  verb->callback([&chosen, run = std::move(run)] { chosen = run; });
+  return verb;
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "error: %s\n", error.what());
+  if (!error.hint().empty()) std::fprintf(stderr, "  try: %s\n", error.hint().c_str());
+  return static_cast<int>(error.code());
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"tessera: trains and runs GridMask instance segmentation, no framework needed"};
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "help of every verb");
+  app.failure_message(CLI::FailureMessage::simple);
+  CommonOptions common;
+  Run chosen;
+
+  DemoOptions demo;
+  CLI::App* verb = add_verb(app, "demo", "generate scenes, train a small GridMask, evaluate, write a report", common,
+                            chosen, [&] { return run_demo(common, demo); });
+  verb->add_option("--out", demo.out, "folder of everything the demo writes")->capture_default_str();
+  verb->add_flag("--compare-k", demo.compare_k, "train k=1 beside k=3 on the same budget");
+  verb->add_option("overrides", demo.overrides, "config keys as key=value");
+
+  TrainOptions train;
+  verb = add_verb(app, "train", "train a model on a COCO-format data set", common, chosen,
+                  [&] { return run_train(common, train); });
+  verb->add_option("config", train.config, "config, e.g. configs/gridmask_fcos_tiny_nuclei.json");
+  verb->add_option("overrides", train.overrides, "config keys as key=value, e.g. train.batch=4");
+  verb->add_option("--out", train.out, "new run folder");
+  verb->add_option("--resume", train.resume, "go on with a stopped run, exactly");
+  verb->add_option("--init", train.init, "start from these weights (fine-tune)");
+
+  PredictOptions predict;
+  std::string predict_weights_kind;
+  std::string save = "overlay,json";
+  verb = add_verb(app, "predict", "find objects in pictures; overlays, results.json, masks", common, chosen, [&] {
+    predict.random_weights = predict_weights_kind == "random";
+    predict.save = CLI::detail::split(save, ',');
+    return run_predict(common, predict);
+  });
+  verb->add_option("weights", predict.weights, "weights file (or a config with --weights random)")->required();
+  verb->add_option("inputs", predict.inputs, "pictures, folders, globs")->required();
+  verb->add_option("-o,--out", predict.out, "output folder")->required();
+  verb->add_option("--score", predict.score, "least score of a drawn object")->capture_default_str();
+  verb->add_option("--topk", predict.top_k, "most objects per picture")->capture_default_str();
+  verb->add_option("--size", predict.size, "short side of the network input, 0 = as trained")->capture_default_str();
+  verb->add_option("--save", save, "comma list of overlay, json, masks")->capture_default_str();
+  verb->add_option("--weights", predict_weights_kind, "random: use a config without weights")
+      ->check(CLI::IsMember({"random"}));
+
+  EvalOptions eval;
+  verb = add_verb(app, "eval", "COCO metrics of a model or of a results file", common, chosen,
+                  [&] { return run_eval(common, eval); });
+  verb->add_option("weights", eval.weights, "weights file");
+  verb->add_option("--data", eval.annotations, "COCO annotations (JSON)")->required();
+  verb->add_option("--images", eval.images, "folder of the pictures");
+  verb->add_option("--results", eval.results, "evaluate this results file, no model needed");
+  verb->add_option("--iou", eval.iou, "segm or bbox")->check(CLI::IsMember({"segm", "bbox"}));
+  verb->add_flag("--no-categories", eval.no_categories, "ignore the categories");
+  verb->add_option("--save-results", eval.save_results, "also write the detections as a COCO results file");
+
+  CLI::App* model = app.add_subcommand("model", "parameters, multiply-adds, differences")->require_subcommand(1);
+  ModelInfoOptions info;
+  verb = add_verb(*model, "info", "parameters, multiply-adds and memory by stage", common, chosen,
+                  [&] { return run_model_info(common, info); });
+  verb->add_option("model", info.model, "config or weights file")->required();
+  verb->add_option("--size", info.size, "input HEIGHTxWIDTH")->capture_default_str();
+  verb->add_option("--batch", info.batch, "pictures per batch")->capture_default_str();
+  ModelDiffOptions diff;
+  verb = add_verb(*model, "diff", "differences between two weights files", common, chosen,
+                  [&] { return run_model_diff(common, diff); });
+  verb->add_option("first", diff.first, "weights file")->required();
+  verb->add_option("second", diff.second, "weights file")->required();
+
+  CLI::App* data = app.add_subcommand("data", "look at and check data sets, generate scenes")->require_subcommand(1);
+  DataOptions set;
+  verb = add_verb(*data, "check", "named rules with the offending ids", common, chosen,
+                  [&] { return run_data_check(common, set); });
+  verb->add_option("annotations", set.annotations, "COCO annotations (JSON)")->required();
+  verb->add_option("--images", set.images, "also check the pictures in this folder");
+  verb->add_flag("--verify", set.verify, "open every picture, not only its header");
+  verb = add_verb(*data, "stats", "counts and sizes by class", common, chosen,
+                  [&] { return run_data_stats(common, set); });
+  verb->add_option("annotations", set.annotations, "COCO annotations (JSON)")->required();
+  verb = add_verb(*data, "show", "contact sheet of pictures with their masks", common, chosen,
+                  [&] { return run_data_show(common, set); });
+  verb->add_option("annotations", set.annotations, "COCO annotations (JSON)")->required();
+  verb->add_option("--images", set.images, "folder of the pictures")->required();
+  verb->add_option("-o,--out", set.out, "PNG file")->required();
+  verb->add_option("--count", set.count, "pictures on the sheet")->capture_default_str();
+  verb = add_verb(*data, "generate", "scenes of overlapping textured shapes in COCO format", common, chosen,
+                  [&] { return run_data_generate(common, set); });
+  verb->add_option("-o,--out", set.out, "folder")->required();
+  verb->add_option("--count", set.count, "scenes")->capture_default_str();
+  verb->add_option("--size", set.size, "side of a scene in pixels")->capture_default_str();
+  verb->add_option("--prefix", set.prefix, "name of the set")->capture_default_str();
+
+  CLI::App* bench = app.add_subcommand("bench", "speed, with conditions, median and spread")->require_subcommand(1);
+  BenchOptions speed;
+  std::string bench_weights_kind;
+  const auto add_bench = [&](const char* name, const char* help,
+                             int (*function)(const CommonOptions&, const BenchOptions&)) {
+    CLI::App* added = add_verb(*bench, name, help, common, chosen, [&, function] {
+      speed.random_weights = bench_weights_kind == "random";
+      return function(common, speed);
+    });
+    added->add_option("--rounds", speed.rounds, "timed rounds")->capture_default_str();
+    added->add_option("--compare", speed.compare, "earlier --json output to compare with");
+    return added;
+  };
+  const auto add_bench_model = [&](CLI::App* added) {
+    added->add_option("model", speed.model, "config or weights file")->required();
+    added->add_option("--size", speed.size, "input HEIGHTxWIDTH")->capture_default_str();
+    added->add_option("--batch", speed.batch, "pictures per batch")->capture_default_str();
+    added->add_option("--weights", bench_weights_kind, "random: use a config without weights")
+        ->check(CLI::IsMember({"random"}));
+  };
+  add_bench_model(add_bench("infer", "network and post-processing", run_bench_infer));
+  add_bench_model(add_bench("train", "one training step", run_bench_train));
+  add_bench("ops", "convolutions and the other kernels, as a share of the machine's peak", run_bench_ops);
+  verb = add_bench("data", "annotation reading, decoding, loading, evaluation", run_bench_data);
+  verb->add_option("--data", speed.annotations, "COCO annotations; generated when absent");
+  verb->add_option("--images", speed.images, "folder of the pictures");
+
+  add_verb(app, "doctor", "what this build and machine can do, and cures for what they cannot", common, chosen,
+           [&] { return run_doctor(common); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    std::fprintf(stderr, "error: %s\n  try: %s --help\n", error.what(),
+                 argc > 1 ? fmt::format("tessera {}", argv[1]).c_str() : "tessera");
+    return static_cast<int>(ExitCode::usage);
+  }
+  return chosen();
+}
+
+}  // namespace
+}  // namespace tessera
+
+int main(int argc, char** argv) {
+  try {
+    return tessera::run(argc, argv);
+  } catch (const tessera::Error& error) {
+    return tessera::fail(error);
+  } catch (const std::bad_alloc&) {
+    return tessera::fail({tessera::ExitCode::out_of_memory, "out of memory", "a smaller batch or picture size"});
+  } catch (const std::exception& error) {
+    return tessera::fail({tessera::ExitCode::internal, std::string("internal: ") + error.what(), "tessera doctor"});
+  }
+}

@@ -1,0 +1,261 @@
+// `tessera bench infer | train | ops | data`: median and spread of timed rounds, as a share of the machine's own peak
+// of multiply-adds measured in the same run.
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "apps/bench_binarize.h"
+#include "apps/bench_ops.h"
+#include "apps/machine.h"
+#include "apps/model_cost.h"
+#include "apps/model_evaluation.h"
+#include "apps/size_text.h"
+#include "apps/training_step.h"
+#include "apps/verbs.h"
+#include "data/evaluation/coco_eval.h"
+#include "data/synthetic/scenes.h"
+#include "engine/core/memory_table.h"
+#include "engine/core/rng.h"
+#include "kernels/cpu/machine_peak.h"
+
+namespace tessera {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Timing {
+  double median = 0, fastest = 0, slowest = 0;  // seconds
+};
+
+// One untimed call, then `rounds` timed ones.
+Timing time_rounds(int rounds, const std::function<void()>& call) {
+  call();
+  std::vector<double> seconds;
+  for (int round = 0; round < rounds; ++round) {
+    const auto begin = std::chrono::steady_clock::now();
+    call();
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return {seconds[seconds.size() / 2], seconds.front(), seconds.back()};
+}
+
+Json timing_json(const Timing& timing) {
+  return {
+      {"median_ms", timing.median * 1e3}, {"fastest_ms", timing.fastest * 1e3}, {"slowest_ms", timing.slowest * 1e3}};
+}
+
+std::string timing_text(const Timing& timing) {
+  return fmt::format("{:.1f} ms (fastest {:.1f}, slowest {:.1f})", timing.median * 1e3, timing.fastest * 1e3,
+                     timing.slowest * 1e3);
+}
+
+CpuContext& cpu(Context& context) {
+  if (context.backend() == Backend::cpu) return static_cast<CpuContext&>(context);
+  throw Error(ExitCode::device, "this benchmark measures the cpu backend", "--device cpu");
+}
+
+Json conditions(CpuContext& context) {
+  return {{"processor", describe(find_processor())}, {"threads", context.threads()}, {"precision", "fp32"}};
+}
+
+// Ratio of each median of `now` to that of an earlier file, by the place in the document.
+void compare(const std::string& file, const Json& now) {
+  std::ifstream stream(file);
+  const Json before = Json::parse(stream, nullptr, false);
+  if (before.is_discarded())
+    throw Error(ExitCode::usage, file + ": not the --json output of an earlier bench",
+                "tessera bench ops --json > before.json");
+  const Json flat_before = before.flatten(), flat_now = now.flatten();
+  for (const auto& [place, value] : flat_now.items()) {
+    if (!place.ends_with("_ms") || !flat_before.contains(place) || !value.is_number()) continue;
+    const double ratio = value.get<double>() / flat_before[place].get<double>();
+    fmt::print("{:<50} {:>6.2f}x of before\n", place, ratio);
+  }
+}
+
+void finish(const CommonOptions& common, const BenchOptions& options, const Json& result) {
+  if (common.json) fmt::print("{}\n", result.dump());
+  if (!options.compare.empty()) compare(options.compare, result);
+}
+
+Model bench_model(Context& context, const BenchOptions& options, bool training) {
+  if (!options.random_weights && !options.model.ends_with(".json")) return load_model(context, options.model);
+  if (!options.random_weights)
+    throw Error(ExitCode::weights, options.model + ": a config holds no weights", "--weights random");
+  return make_model(context, read_config(options.model), {}, 1, training);
+}
+
+Tensor random_images(Context& context, int batch, int height, int width, int divisor) {
+  const auto padded = [&](int side) { return (side + divisor - 1) / divisor * divisor; };
+  const Shape shape{batch, padded(height), padded(width), 3};
+  std::vector<float> values(static_cast<size_t>(shape.elements()));
+  Rng rng(1, RandomPurpose::test);
+  for (float& value : values) value = rng.uniform(-2, 2);
+  return Tensor::from_host<float>(context, shape, values, "input");
+}
+
+void check(const BenchOptions& options) {
+  if (options.batch < 1 || options.rounds < 1)
+    throw Error(ExitCode::usage, "--batch and --rounds must be at least 1", "--batch 1 --rounds 5");
+}
+
+}  // namespace
+
+int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
+  check(options);
+  const auto [height, width] = parse_size(options.size);
+  const std::unique_ptr<Context> context = common.context();
+  const Model model = bench_model(*context, options, false);
+  const ModelCost cost = model_cost(read_model_config(options.model), options.batch, height, width);
+  const Tensor images = random_images(*context, options.batch, height, width, model.system->size_divisor());
+  const double peak = measure_fma_peak(cpu(*context));
+  const Timing network = time_rounds(options.rounds, [&] {
+    Tape tape(*context, Tape::Mode::forward);
+    model.system->forward(tape, images);
+  });
+  const std::vector<ImageGeometry> geometry(static_cast<size_t>(options.batch),
+                                            ImageGeometry{height, width, height, width});
+  const Timing whole = time_rounds(options.rounds, [&] {
+    Tape tape(*context, Tape::Mode::forward);
+    model.system->detect(tape, images, geometry);
+  });
+  const double gigaflops = 2e-9 * static_cast<double>(cost.macs) / network.median;
+  const auto memory = static_cast<double>(context->allocator()->statistics().peak);
+  Json result = {{"bench", "infer"},
+                 {"model", options.model},
+                 {"size", options.size},
+                 {"batch", options.batch},
+                 {"conditions", conditions(cpu(*context))},
+                 {"network", timing_json(network)},
+                 {"detect", timing_json(whole)},
+                 {"gmac", 1e-9 * static_cast<double>(cost.macs)},
+                 {"gflops", gigaflops},
+                 {"fma_peak_gflops", peak},
+                 {"share_of_peak", gigaflops / peak},
+                 {"peak_memory_bytes", memory}};
+  if (!common.json) {
+    fmt::print("{} at {}, batch {}: {:.2f} GMAC; {}\n", options.model, options.size, options.batch,
+               1e-9 * static_cast<double>(cost.macs), describe(find_processor()));
+    fmt::print("network            {}: {:.0f} GFLOP/s, {:.0f} % of the measured peak of {:.0f}\n", timing_text(network),
+               gigaflops, 100 * gigaflops / peak, peak);
+    fmt::print("picture to masks   {}\n", timing_text(whole));
+    fmt::print("memory             {} at most\n", format_bytes(memory));
+  }
+  finish(common, options, result);
+  return 0;
+}
+
+int run_bench_train(const CommonOptions& common, const BenchOptions& options) {
+  check(options);
+  const auto [height, width] = parse_size(options.size);
+  const std::unique_ptr<Context> context = common.context();
+  BenchOptions random = options;
+  random.random_weights = options.random_weights || !options.model.ends_with(".json");
+  const Model model = bench_model(*context, random, true);
+  const ModelCost cost = model_cost(read_model_config(options.model), options.batch, height, width);
+  const Tensor images = random_images(*context, options.batch, height, width, model.system->size_divisor());
+  Batch batch;
+  batch.count = options.batch;
+  batch.height = static_cast<int>(images.extent(1));
+  batch.width = static_cast<int>(images.extent(2));
+  batch.images = images.to_host<float>(*context);
+  // Objects as in generated scenes, on a square of the picture.
+  const int side = std::max(16, std::min(height, width));
+  for (int i = 0; i < options.batch; ++i) {
+    ImageTargets& targets = batch.targets.emplace_back();
+    targets.height = height;
+    targets.width = width;
+    for (const SceneObject& object : make_scene(1, static_cast<uint64_t>(i), {.size = side}).objects) {
+      Bitmap mask{height, width, std::vector<uint8_t>(static_cast<size_t>(height) * width)};
+      for (int y = 0; y < std::min(side, height); ++y) {
+        for (int x = 0; x < std::min(side, width); ++x)
+          mask.pixels[static_cast<size_t>(y) * width + x] = object.mask.at(y, x);
+      }
+      targets.objects.push_back({object.box, object.label % model.system->classes(), std::move(mask)});
+    }
+    batch.geometry.push_back({height, width, height, width});
+  }
+  const double peak = measure_fma_peak(cpu(*context));
+  TrainingStep step(*context, model, model.config);
+  int64_t iteration = 0;
+  const Timing timing = time_rounds(options.rounds, [&] { step.run(batch, iteration++); });
+  const double rate = options.batch / timing.median;
+  const auto memory = static_cast<double>(context->allocator()->statistics().peak);
+  Json result = {{"bench", "train"},
+                 {"model", options.model},
+                 {"size", options.size},
+                 {"batch", options.batch},
+                 {"conditions", conditions(cpu(*context))},
+                 {"step", timing_json(timing)},
+                 {"images_per_second", rate},
+                 {"forward_gmac", 1e-9 * static_cast<double>(cost.macs)},
+                 {"fma_peak_gflops", peak},
+                 {"peak_memory_bytes", memory}};
+  if (!common.json) {
+    fmt::print("{} at {}, batch {}; {}\n", options.model, options.size, options.batch, describe(find_processor()));
+    fmt::print("training step      {}: {:.2f} pictures/s\n", timing_text(timing), rate);
+    fmt::print("memory             {} at most\n", format_bytes(memory));
+  }
+  finish(common, options, result);
+  return 0;
+}
+
+int run_bench_ops(const CommonOptions& common, const BenchOptions& options) {
+  check(options);
+  const std::unique_ptr<Context> context = common.context();
+  const OpsBench ops = bench_ops(cpu(*context));
+  CpuContext one_thread(1);
+  const BinarizeBench binarize = bench_binarize(one_thread);
+  Json result = Json::parse(ops_bench_json(ops));
+  result["conditions"] = conditions(cpu(*context));
+  result["grid_binarize"] = {{"median_ms", binarize.milliseconds},
+                             {"fastest_ms", binarize.fastest},
+                             {"slowest_ms", binarize.slowest},
+                             {"threads", 1},
+                             {"boxes", binarize.boxes},
+                             {"megapixels", binarize.megapixels},
+                             {"naive_ms", binarize.naive_milliseconds},
+                             {"differing_bits", binarize.differing}};
+  if (!common.json) {
+    print_ops_bench(ops);
+    print_binarize_bench(binarize);
+  }
+  finish(common, options, result);
+  return 0;
+}
+
+int run_bench_data(const CommonOptions& common, const BenchOptions& options) {
+  check(options);
+  if (options.annotations.empty())
+    throw Error(ExitCode::usage, "--data is needed", "tessera bench data --data annotations.json --images DIR");
+  Json result = {{"bench", "data"}, {"annotations", options.annotations}};
+  const Timing reading = time_rounds(
+      options.rounds, [&] { read_coco(options.annotations, {.need_masks = false, .need_file_names = false}); });
+  result["read_annotations"] = timing_json(reading);
+  if (!common.json) fmt::print("reading annotations   {}\n", timing_text(reading));
+  if (!options.images.empty()) {
+    const EvaluationSet set = read_evaluation_set(options.annotations, options.images);
+    const size_t count = std::min<size_t>(set.dataset.images().size(), 64);
+    double megapixels = 0;
+    const Timing decoding = time_rounds(options.rounds, [&] {
+      megapixels = 0;
+      for (size_t i = 0; i < count; ++i)
+        megapixels += 1e-6 * static_cast<double>(
+                                 load_dataset_image(set.dataset, static_cast<int>(i), set.images).pixels.size() / 3);
+    });
+    result["decode"] = timing_json(decoding);
+    result["decode"]["pictures"] = count;
+    result["decode"]["megapixels_per_second"] = megapixels / decoding.median;
+    if (!common.json)
+      fmt::print("decoding {:>4} pictures {}: {:.0f} Mpx/s on one thread\n", count, timing_text(decoding),
+                 megapixels / decoding.median);
+  }
+  finish(common, options, result);
+  return 0;
+}
+
+}  // namespace tessera

@@ -1,0 +1,73 @@
+// `tessera eval`.
+#include "apps/model_evaluation.h"
+#include "apps/verbs.h"
+
+namespace tessera {
+
+namespace {
+
+void print(const CommonOptions& common, const std::vector<CocoEvaluation>& evaluations) {
+  if (common.json) {
+    fmt::print("{}\n", evaluations_to_json(evaluations));
+    return;
+  }
+  for (const CocoEvaluation& evaluation : evaluations) fmt::print("{}", evaluation_table(evaluation));
+}
+
+void note_findings(const CommonOptions& common, const std::string& file, const CocoDataset& dataset) {
+  if (common.quiet) return;
+  for (const Finding& finding : dataset.findings()) fmt::print(stderr, "note: {}: {}\n", file, finding.message);
+}
+
+int evaluate_results(const CommonOptions& common, const EvalOptions& options) {
+  const OverlapKind kind = options.iou == "bbox" ? OverlapKind::bbox : OverlapKind::segm;
+  const CocoDataset truth =
+      read_coco(options.annotations, {.need_masks = kind == OverlapKind::segm, .need_file_names = false});
+  note_findings(common, options.annotations, truth);
+  const CocoEvaluation evaluation =
+      evaluate_coco(truth, read_results(options.results),
+                    {.overlap = kind, .use_categories = !options.no_categories, .threads = common.threads});
+  if (evaluation.unknown_category > 0 && !common.quiet) {
+    fmt::print(stderr, "note: {}: {} results of categories that {} does not list are left out\n", options.results,
+               evaluation.unknown_category, options.annotations);
+  }
+  print(common, {evaluation});
+  return 0;
+}
+
+}  // namespace
+
+int run_eval(const CommonOptions& common, const EvalOptions& options) {
+  if (!options.results.empty()) {
+    if (!options.weights.empty()) {
+      throw Error(ExitCode::usage, "either weights or --results, not both",
+                  "tessera eval --results R.json --data ANN.json");
+    }
+    return evaluate_results(common, options);
+  }
+  if (options.weights.empty() || options.images.empty()) {
+    throw Error(ExitCode::usage, "weights and --images are needed (or --results)",
+                "tessera eval WEIGHTS --data ANN.json --images DIR");
+  }
+  const std::unique_ptr<Context> context = common.context();
+  const Model model = load_model(*context, options.weights);
+  const EvaluationSet set = read_evaluation_set(options.annotations, options.images);
+  note_findings(common, options.annotations, set.dataset);
+  CocoResults results;
+  const ModelEvaluation evaluation = evaluate_model(*context, model, set, common.quiet, &results);
+  if (!options.save_results.empty()) write_results(options.save_results, results);
+  std::vector<CocoEvaluation> evaluations;
+  if (evaluation.segm && options.iou != "bbox") evaluations.push_back(*evaluation.segm);
+  if (!evaluation.segm && options.iou == "segm") {
+    throw Error(ExitCode::usage, options.weights + ": this model predicts no masks", "--iou bbox");
+  }
+  if (options.iou != "segm") evaluations.push_back(evaluation.bbox);
+  print(common, evaluations);
+  if (!common.quiet && !common.json) {
+    fmt::print("{} pictures, {} detections, {:.1f} pictures/s\n", evaluation.pictures, evaluation.detections,
+               static_cast<double>(evaluation.pictures) / std::max(evaluation.seconds, 1e-9));
+  }
+  return 0;
+}
+
+}  // namespace tessera

@@ -1,0 +1,300 @@
+#include "apps/training_run.h"
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "apps/progress.h"
+#include "apps/run_config.h"
+#include "apps/run_report.h"
+#include "apps/stop_signal.h"
+#include "apps/training_step.h"
+#include "data/pipeline/loader.h"
+#include "data/pipeline/training_set.h"
+#include "engine/core/memory_table.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/json_text.h"
+#include "engine/io/jsonl_log.h"
+#include "engine/training/checkpoint.h"
+#include "engine/training/weights.h"
+
+namespace tessera {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+Augmentation augmentation_from(const Config& config) {
+  Augmentation augmentation;
+  const std::vector<int64_t>& sides = config.get_ints("train.short_side");
+  if (sides.empty() || sides.size() > 2 || sides.front() > sides.back()) {
+    throw Error(ExitCode::usage, "train.short_side: one value or [least, most]", "train.short_side=[640,800]");
+  }
+  augmentation.min_short_side = static_cast<int>(sides.front());
+  augmentation.max_short_side = static_cast<int>(sides.back());
+  augmentation.horizontal_flip = static_cast<float>(config.get_number("train.flip"));
+  augmentation.vertical_flip = static_cast<float>(config.get_number("train.flip_vertical"));
+  augmentation.transpose = static_cast<float>(config.get_number("train.transpose"));
+  augmentation.crop = static_cast<float>(config.get_number("train.crop"));
+  augmentation.crop_least = static_cast<float>(config.get_number("train.crop_least"));
+  const auto jitter = static_cast<float>(config.get_number("train.color_jitter"));
+  augmentation.brightness = 128 * jitter;
+  augmentation.contrast = jitter;
+  augmentation.channel_gain = jitter / 2;
+  return augmentation;
+}
+
+// Network classes and their COCO categories; fills in model.classes where the config leaves it open.
+std::vector<Category> categories_for(Config& config, const CocoDataset& dataset, const std::string& file) {
+  std::vector<Category> categories;
+  for (const CocoCategory& category : dataset.categories()) categories.push_back({category.id, category.name});
+  const auto count = static_cast<int64_t>(categories.size());
+  if (count == 0) {
+    throw Error(ExitCode::data, file + ": \"categories\" is empty: nothing to learn", "tessera data check " + file);
+  }
+  if (!config.is_set("model.classes")) config.set("model.classes", count);
+  if (config.get_int("model.classes") != count) {
+    throw Error(ExitCode::data,
+                fmt::format("{}: {} categories, but model.classes = {}", file, count, config.get_int("model.classes")),
+                fmt::format("model.classes={}", count));
+  }
+  return categories;
+}
+
+const std::string& required_path(const Config& config, const char* key) {
+  const std::string& path = config.get_string(key);
+  if (path.empty()) throw Error(ExitCode::usage, fmt::format("{} is not set", key), fmt::format("{}=PATH", key));
+  return path;
+}
+
+std::string log_line(const StepResult& step, int64_t iteration, double images_per_second, double data_wait,
+                     double seconds) {
+  JsonObject losses;
+  for (const auto& [name, value] : step.losses) losses.add(name, value);
+  return JsonObject()
+      .add("type", "train")
+      .add("iteration", iteration)
+      .add("loss", step.loss)
+      .add_raw("losses", losses.text())
+      .add("learning_rate", step.learning_rate)
+      .add("gradient_norm", step.gradient_norm)
+      .add("images_per_second", images_per_second)
+      .add("data_wait", data_wait)
+      .add("seconds", seconds)
+      .text();
+}
+
+}  // namespace
+
+// One run from its first to its last iteration in this process.
+class TrainingRun {
+ public:
+  TrainingRun(const CommonOptions& common, const TrainingRunRequest& request)
+      : common_(common), request_(request), config_(request.config), context_(common.context()), begin_(Clock::now()) {
+    const std::string& annotations = required_path(config_, "data.train.annotations");
+    dataset_ = read_coco(annotations);
+    note_findings(dataset_, annotations);
+    const std::vector<Category> categories = categories_for(config_, dataset_, annotations);
+
+    TrainingSetOptions options;
+    options.preprocessing = preprocessing_from(config_);
+    options.augmentation = augmentation_from(config_);
+    options.preprocessing.max_side = static_cast<int>(config_.get_int("train.max_side"));
+    options.seed = static_cast<uint64_t>(config_.get_int("seed"));
+    options.cache_bytes = config_.get_int("data.cache_mb") << 20;
+    set_ = std::make_unique<TrainingSet>(dataset_, required_path(config_, "data.train.images"), options);
+    if (!config_.get_string("data.val.annotations").empty()) {
+      evaluation_set_ =
+          read_evaluation_set(config_.get_string("data.val.annotations"), required_path(config_, "data.val.images"));
+    }
+    model_ = make_model(*context_, config_, categories, options.seed, true);
+    metadata_ = model_metadata(config_, model_->categories);
+  }
+
+  TrainingRunResult run() {
+    const StopSignal signal;
+    prepare_run_folder(request_.folder, 2 * checkpoint_bytes(*model_->parameters));
+    const CheckpointFolder checkpoints(request_.folder, static_cast<int>(config_.get_int("checkpoint.keep")));
+    int64_t iteration = start(checkpoints);
+    write_file_atomic(request_.folder / "config.json", config_.to_json() + "\n");
+    JsonlLog log(request_.folder / "log.jsonl", iteration);
+
+    TrainingStep step(*context_, *model_, config_);
+    const int64_t iterations = step.schedule().iterations;
+    Loader loader(*set_, loader_options(iteration));
+    const double batch = static_cast<double>(config_.get_int("train.batch"));
+    Progress progress("training", iterations, common_.quiet, iteration, batch, "pictures");
+    TrainingRunResult result;
+    result.batch = config_.get_int("train.batch");
+    result.parameters = model_->parameters->count();
+    result.threads = common_.threads > 0 ? common_.threads : static_cast<int>(std::thread::hardware_concurrency());
+    const int64_t every_log = config_.get_int("log.every"), every_evaluation = config_.get_int("evaluate.every"),
+                  every_checkpoint = config_.get_int("checkpoint.every");
+    double step_seconds = 0, waited_before = 0;
+    int64_t steps_timed = 0;
+    const auto save = [&] { checkpoints.save(*context_, *model_->parameters, iteration, metadata_at(iteration)); };
+
+    while (iteration < iterations && !StopSignal::requested()) {
+      const Clock::time_point step_begin = Clock::now();
+      const Batch data = loader.next();
+      const StepResult values = step.run(data, iteration);
+      ++iteration;
+      const double seconds = seconds_since(step_begin);
+      result.training_seconds += seconds;
+      step_seconds += seconds;
+      ++steps_timed;
+      ++result.steps_in_process;
+      const bool logs = iteration % every_log == 0 || iteration == iterations;
+      if (logs) {
+        const double waited = loader.seconds_waited() - waited_before;
+        waited_before = loader.seconds_waited();
+        const double rate = batch * static_cast<double>(steps_timed) / step_seconds;
+        log.write(log_line(values, iteration, rate, waited / step_seconds, seconds_since(begin_)));
+        step_seconds = 0;
+        steps_timed = 0;
+      }
+      progress.update(iteration, fmt::format("loss {:.3f}  lr {:.2g}", values.loss, values.learning_rate));
+      if (every_evaluation > 0 && iteration % every_evaluation == 0 && iteration < iterations && evaluation_set_) {
+        log_evaluation(log, evaluate(result), iteration);
+      }
+      if (every_checkpoint > 0 && iteration % every_checkpoint == 0 && iteration < iterations) save();
+    }
+    progress.finish();
+    result.iterations = iteration;
+    if (iteration < iterations) {
+      save();
+      result.stopped = true;
+    } else {
+      save();
+      result.weights = request_.folder / "final.safetensors";
+      save_weights(*context_, result.weights, *model_->parameters, metadata_at(iteration));
+      if (evaluation_set_) {
+        log_evaluation(log, evaluate(result), iteration);
+        write_samples(*context_, *model_, *evaluation_set_, static_cast<int>(config_.get_int("evaluate.samples")),
+                      request_.folder / "samples");
+      }
+    }
+    result.seconds = seconds_since(begin_);
+    write_run_report(request_.folder, report_of(result));
+    if (common_.verbose) {
+      fmt::print(stderr, "{}", format_memory_table(context_->allocator()->statistics()));
+    }
+    return result;
+  }
+
+ private:
+  void note(const std::string& text) const {
+    if (!common_.quiet) fmt::print(stderr, "{}\n", text);
+  }
+
+  void note_findings(const CocoDataset& dataset, const std::string& file) const {
+    for (const Finding& finding : dataset.findings()) note(fmt::format("note: {}: {}", file, finding.message));
+  }
+
+  // Iterations already done: from a checkpoint when resuming, else 0.
+  int64_t start(const CheckpointFolder& checkpoints) {
+    if (request_.resume) {
+      const auto resumed =
+          checkpoints.resume(*context_, *model_->parameters, [&](const std::string& text) { note("note: " + text); });
+      if (!resumed) {
+        throw Error(ExitCode::weights, request_.folder.string() + ": no checkpoint to resume from",
+                    "tessera train CONFIG --out " + request_.folder.string());
+      }
+      note(fmt::format("resuming {} after iteration {}", request_.folder.string(), resumed->iterations));
+      return resumed->iterations;
+    }
+    if (!checkpoints.files().empty()) {
+      throw Error(ExitCode::usage, request_.folder.string() + ": holds a run already",
+                  "tessera train --resume " + request_.folder.string() + ", or another --out");
+    }
+    if (!request_.init.empty()) {
+      const LoadReport report = load_matching_weights(*context_, *model_->parameters, SafetensorsFile(request_.init));
+      note(fmt::format("initialised {} of {} tensors from {}", report.loaded.size(),
+                       report.loaded.size() + report.missing.size() + report.mismatched.size(),
+                       request_.init.string()));
+    }
+    note(fmt::format("{} pictures, {} objects, {} classes; {} parameters, {} of them trained", set_->size(),
+                     set_->trainable_objects(), model_->categories.size(), model_->parameters->count(),
+                     trained_parameters()));
+    if (config_.get_int("train.reference_batch") > 0 &&
+        config_.get_int("train.reference_batch") != config_.get_int("train.batch")) {
+      const ScheduleOptions schedule = schedule_from(config_);
+      note(fmt::format("batch {} instead of {}: learning rate {:g}, {} iterations (linear scaling)",
+                       config_.get_int("train.batch"), config_.get_int("train.reference_batch"), schedule.learning_rate,
+                       schedule.iterations));
+    }
+    return 0;
+  }
+
+  int64_t trained_parameters() const {
+    int64_t count = 0;
+    for (const Parameter& parameter : model_->parameters->parameters()) {
+      if (parameter.trainable) count += parameter.shape.elements();
+    }
+    return count;
+  }
+
+  LoaderOptions loader_options(int64_t iteration) const {
+    LoaderOptions options;
+    options.batch_size = static_cast<int>(config_.get_int("train.batch"));
+    options.threads = static_cast<int>(config_.get_int("data.workers"));
+    options.first_iteration = static_cast<uint64_t>(iteration);
+    options.corrupt_quota = config_.get_number("data.corrupt_quota");
+    options.on_warning = [this](const std::string& text) { note("note: " + text); };
+    return options;
+  }
+
+  Metadata metadata_at(int64_t iteration) const {
+    Metadata metadata = metadata_;
+    metadata[std::string(kMetadataIteration)] = std::to_string(iteration);
+    return metadata;
+  }
+
+  const ModelEvaluation& evaluate(TrainingRunResult& result) {
+    result.evaluation = evaluate_model(*context_, *model_, *evaluation_set_, common_.quiet);
+    result.evaluated = true;
+    if (!common_.quiet) fmt::print(stderr, "{}", evaluation_line(result.evaluation));
+    return result.evaluation;
+  }
+
+  void log_evaluation(JsonlLog& log, const ModelEvaluation& evaluation, int64_t iteration) const {
+    log.write(evaluation_log_line(evaluation, iteration, seconds_since(begin_)));
+  }
+
+  RunReportInput report_of(const TrainingRunResult& result) const {
+    RunReportInput input;
+    input.title = fmt::format("Training of {}", config_.get_string("model.system"));
+    input.command = request_.command;
+    input.config = config_.to_json();
+    input.parameters = model_->parameters->count();
+    input.batch = config_.get_int("train.batch");
+    input.threads = result.threads;
+    input.steps_in_process = result.steps_in_process;
+    input.training_seconds = result.training_seconds;
+    input.iterations = result.iterations;
+    input.memory = format_memory_table(context_->allocator()->statistics());
+    if (result.evaluated) input.evaluation = &result.evaluation;
+    return input;
+  }
+
+  const CommonOptions& common_;
+  const TrainingRunRequest& request_;
+  Config config_;
+  std::unique_ptr<Context> context_;
+  Clock::time_point begin_;
+  CocoDataset dataset_;
+  std::unique_ptr<TrainingSet> set_;
+  std::optional<EvaluationSet> evaluation_set_;
+  std::optional<Model> model_;
+  Metadata metadata_;
+};
+
+TrainingRunResult train_in_folder(const CommonOptions& common, const TrainingRunRequest& request) {
+  TrainingRun run(common, request);
+  return run.run();
+}
+
+}  // namespace tessera
