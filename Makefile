@@ -8,10 +8,11 @@ BUILD := build/$(VARIANT)
 ROOMS := kernels engine layers models data weights_tools
 WARNINGS := -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror -Wno-restrict -Wno-missing-field-initializers
 CPPFLAGS_ALL := -I. -isystem /usr/include/stb $(CPPFLAGS)
-# -Wno-restrict: g++ 12 reports std::string concatenation falsely; missing designated initialisers are defaults. Contraction to FMA stays off outside kernels/: polygon rasterisation and the evaluator must round like pycocotools.
+# -Wno-restrict: g++ 12 reports std::string concatenation falsely; missing designated initialisers are defaults.
+# Contraction to FMA stays off outside kernels/: polygon rasterisation and the evaluator must round like pycocotools.
 CXXFLAGS_ALL := -std=c++20 -g1 -fopenmp -march=$(ARCH) -ffp-contract=off $(WARNINGS) $(CXXFLAGS)
 KERNEL_FLAGS := -ffp-contract=fast -fno-math-errno -fno-trapping-math
-LDLIBS_ALL := -fopenmp -ldnnl -lturbojpeg -lfmt -lpthread $(LDLIBS)
+LDLIBS_ALL := -fopenmp -lturbojpeg -lfmt -lpthread $(LDLIBS)
 
 ifeq ($(VARIANT),release)
   CXXFLAGS_ALL += -O3

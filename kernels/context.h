@@ -37,20 +37,15 @@ class Context {
   std::shared_ptr<Allocator> allocator_;
 };
 
-class OneDnn;  // kernels/cpu/onednn.h: convolution and matrix product
-
 class CpuContext final : public Context {
  public:
   // threads: worker threads of the kernels, 0 = all cores this process may use.
   explicit CpuContext(int threads = 0);
-  ~CpuContext() override;
 
   int threads() const { return threads_; }
-  OneDnn& onednn();  // created on first use
 
  private:
   int threads_;
-  std::unique_ptr<OneDnn> onednn_;
 };
 
 class PlanContext final : public Context {

@@ -2,10 +2,6 @@
 
 #include <omp.h>
 
-#include <algorithm>
-
-#include "kernels/cpu/onednn.h"
-
 namespace tessera {
 
 const char* backend_name(Backend backend) {
@@ -23,15 +19,6 @@ const char* backend_name(Backend backend) {
 }
 
 CpuContext::CpuContext(int threads)
-    : Context(Backend::cpu, make_host_allocator()), threads_(threads > 0 ? threads : omp_get_max_threads()) {
-  omp_set_num_threads(threads_);  // oneDNN sizes its loops by this
-}
-
-CpuContext::~CpuContext() = default;
-
-OneDnn& CpuContext::onednn() {
-  if (!onednn_) onednn_ = std::make_unique<OneDnn>();
-  return *onednn_;
-}
+    : Context(Backend::cpu, make_host_allocator()), threads_(threads > 0 ? threads : omp_get_max_threads()) {}
 
 }  // namespace tessera

@@ -1,4 +1,4 @@
-// Loops over the threads of a CpuContext. The pool is OpenMP's, the one oneDNN uses too.
+// Loops over the threads of a CpuContext. The pool is OpenMP's.
 #pragma once
 
 #include <algorithm>
