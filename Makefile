@@ -48,7 +48,7 @@ help:                   ## this list
 all: cpu                ## the binary build/tessera
 cpu: $(BINARY)          ## the binary with the CPU backend
 test: $(TESTS) $(BINARY) ## build and run the test suite (release)
-	$(Q)tools/run_tests.sh $(TESTS)
+	$(Q)TESSERA_BINARY=$(BINARY) tools/run_tests.sh $(TESTS)
 tiny: $(TESTS)          ## the first test to run: one op, one tape, one gradient
 	$(Q)$(TESTS) --gtest_filter='Tiny.*' --gtest_brief=1
 asan:                   ## build and run the suite under AddressSanitizer and UBSan

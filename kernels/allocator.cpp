@@ -46,6 +46,7 @@ void Allocator::reset_peak() {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kSlack = size_t{64} << 20;  // kept beyond a quarter more than the peak
 constexpr size_t kHugePage = size_t{2} << 20;
 
 // Rounds up to one of eight steps per power of two, so that a freed block fits the next request of similar size.
@@ -70,10 +71,13 @@ class HostAllocator final : public Allocator {
     const size_t size = kKeepBlocks ? size_class(bytes) : std::max(bytes, size_t{1});
     if (kKeepBlocks) {
       std::lock_guard lock(mutex_);
+      live_ += size;
+      peak_ = std::max(peak_, live_);
       auto found = kept_.find(size);
       if (found != kept_.end() && !found->second.empty()) {
         void* block = found->second.back();
         found->second.pop_back();
+        kept_bytes_ -= size;
         return block;
       }
     }
@@ -82,17 +86,27 @@ class HostAllocator final : public Allocator {
       drop_kept();
       block = fresh(size);
     }
-    if (block == nullptr) throw std::bad_alloc();
+    if (block == nullptr) {
+      std::lock_guard lock(mutex_);
+      live_ -= kKeepBlocks ? size : 0;
+      throw std::bad_alloc();
+    }
     return block;
   }
 
   void give_back(void* block, size_t bytes) noexcept override {
     if (kKeepBlocks) {
+      const size_t size = size_class(bytes);
       std::lock_guard lock(mutex_);
-      kept_[size_class(bytes)].push_back(block);
-    } else {
-      std::free(block);
+      live_ -= size;
+      // Pictures of many sizes ask for many classes: what is kept must not outgrow what was ever needed at once.
+      if (live_ + kept_bytes_ + size <= peak_ + peak_ / 4 + kSlack) {
+        kept_[size].push_back(block);
+        kept_bytes_ += size;
+        return;
+      }
     }
+    std::free(block);
   }
 
  private:
@@ -110,10 +124,12 @@ class HostAllocator final : public Allocator {
       for (void* block : blocks) std::free(block);
     }
     kept_.clear();
+    kept_bytes_ = 0;
   }
 
   std::mutex mutex_;
   std::unordered_map<size_t, std::vector<void*>> kept_;
+  size_t live_ = 0, peak_ = 0, kept_bytes_ = 0;  // bytes, rounded to size classes
 };
 
 class PlanAllocator final : public Allocator {

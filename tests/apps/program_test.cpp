@@ -1,0 +1,298 @@
+// The contract with users: verbs, exit codes, errors with a hint, outputs that appear whole.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "data/annotations/coco_results.h"
+#include "tests/apps/run_program.h"
+#include "tests/shared_data.h"
+
+namespace tessera {
+namespace {
+
+using namespace testing_support;
+using nlohmann::json;
+
+// A network and a schedule that take a second.
+const std::vector<std::string> kSmall = {"model.norm_groups=4",
+                                         "model.backbone.blocks=[1,1,1]",
+                                         "model.backbone.channels=[8,8,16]",
+                                         "model.backbone.stem_channels=8",
+                                         "model.fpn.channels=16",
+                                         "model.fcos.tower_convs=1",
+                                         "model.gridmask.pixel.channels=16",
+                                         "model.gridmask.dim=4",
+                                         "input.short_side=64",
+                                         "train.short_side=64",
+                                         "train.batch=2",
+                                         "train.warmup=2",
+                                         "evaluate.samples=2",
+                                         "log.every=1"};
+
+class Program : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (!std::filesystem::exists(program())) return;
+    folder_ = new TemporaryFolder;
+    const ProgramResult made = run_program({"data", "generate", "-o", scenes(), "--count", "8", "--size", "64"});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+  void SetUp() override { TESSERA_REQUIRE_PROGRAM(); }
+
+  static std::string path(const std::string& name) { return folder_->path() / name; }
+  static std::string scenes() { return path("scenes"); }
+  static std::string annotations() { return scenes() + "/instances_scenes.json"; }
+  static std::string images() { return scenes() + "/images"; }
+
+  static std::vector<std::string> training(const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"train",
+                                          "configs/gridmask_fcos_tiny_shapes.json",
+                                          "-q",
+                                          "--threads",
+                                          "1",
+                                          "--out",
+                                          path(out),
+                                          "data.train.annotations=" + annotations(),
+                                          "data.train.images=" + images()};
+    arguments.insert(arguments.end(), kSmall.begin(), kSmall.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  // Weights of a finished short run with an evaluation.
+  static const std::string& trained() {
+    static const std::string weights = [] {
+      const ProgramResult run = run_program(training(
+          "trained", {"train.iterations=4", "data.val.annotations=" + annotations(), "data.val.images=" + images()}));
+      EXPECT_EQ(run.exit_code, 0) << run.err;
+      return path("trained/final.safetensors");
+    }();
+    return weights;
+  }
+
+  static TemporaryFolder* folder_;
+};
+
+TemporaryFolder* Program::folder_ = nullptr;
+
+void expect_error(const ProgramResult& result, int code, const std::string& text) {
+  EXPECT_EQ(result.exit_code, code) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_NE(result.err.find("error: "), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find(text), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("  try: "), std::string::npos) << result.err;
+}
+
+TEST_F(Program, HelpNamesEveryVerb) {
+  const ProgramResult help = run_program({"--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* verb : {"demo", "train", "predict", "eval", "model", "data", "bench", "doctor"}) {
+    EXPECT_NE(help.out.find(verb), std::string::npos) << verb;
+  }
+}
+
+TEST_F(Program, MistakesOnTheCommandLineAreNamed) {
+  expect_error(run_program({"trian"}), 2, "");
+  expect_error(run_program({"train"}), 2, "--out");
+  expect_error(run_program({"train", "configs/absent.json", "--out", path("x")}), 2, "absent.json");
+  expect_error(run_program(training("x", {"train.lerning_rate=1"})), 2, "train.learning_rate");
+  expect_error(run_program(training("x", {"train.batch=0"})), 2, "train.batch");
+  expect_error(run_program(training("x", {"model.classes=3"})), 3, "5 categories");
+  expect_error(run_program({"model", "info", "configs/fcos_r50_1x.json", "--size", "800"}), 2, "HEIGHTxWIDTH");
+  expect_error(run_program({"doctor", "--device", "gpu"}), 2, "gpu");
+  expect_error(run_program({"eval", "x.safetensors", "--data", annotations(), "--images", images()}), 4,
+               "x.safetensors");
+  expect_error(run_program({"predict", "configs/fcos_r50_1x.json", images(), "-o", path("x")}), 4, "random");
+  EXPECT_FALSE(std::filesystem::exists(path("x")));
+}
+
+TEST_F(Program, TrainsEvaluatesAndPredicts) {
+  const std::string weights = trained();
+  for (const char* file :
+       {"config.json", "log.jsonl", "curves.svg", "report.html", "final.safetensors", "samples/sample_00.png"}) {
+    EXPECT_GT(std::filesystem::file_size(path(std::string("trained/") + file)), 0u) << file;
+  }
+  const ProgramResult eval =
+      run_program({"eval", weights, "--data", annotations(), "--images", images(), "--json", "-q"});
+  ASSERT_EQ(eval.exit_code, 0) << eval.err;
+  const json numbers = json::parse(eval.out);
+  EXPECT_EQ(numbers["segm"]["per_category"].size(), 5u);
+  EXPECT_TRUE(numbers["bbox"].contains("AR100"));
+
+  const ProgramResult predict = run_program({"predict", weights, images(), "-o", path("predicted"), "--score", "0",
+                                             "--save", "overlay,json,masks", "--json", "-q"});
+  ASSERT_EQ(predict.exit_code, 0) << predict.err;
+  EXPECT_EQ(json::parse(predict.out)["pictures"], 8);
+  EXPECT_TRUE(std::filesystem::exists(path("predicted/scenes_00000.png")));
+  EXPECT_EQ(static_cast<int64_t>(read_results(path("predicted/results.json")).size()),
+            json::parse(predict.out)["objects"]);
+}
+
+TEST_F(Program, RandomWeightsWhereWeightsAreNotNeeded) {
+  const ProgramResult predict =
+      run_program({"predict", "configs/gridmask_fcos_tiny_nuclei.json", images() + "/scenes_0000[01].png", "-o",
+                   path("random"), "--weights", "random", "-q", "--json"});
+  ASSERT_EQ(predict.exit_code, 0) << predict.err;
+  EXPECT_EQ(json::parse(predict.out)["pictures"], 2);
+}
+
+TEST_F(Program, AResumedRunIsTheStraightRunForAnyNumberOfLoaderThreads) {
+  const std::vector<std::string> schedule = {"train.iterations=12", "checkpoint.every=3"};
+  const ProgramResult straight = run_program(training("straight", schedule));
+  ASSERT_EQ(straight.exit_code, 0) << straight.err;
+
+  std::vector<std::string> other = schedule;
+  other.push_back("data.workers=3");
+  ASSERT_EQ(run_program(training("threads", other)).exit_code, 0);
+
+  // Stopped wherever the signal finds it, until it is done.
+  ProgramResult run = run_program(training("resumed", other), 0.25);
+  int stops = 0;
+  while (run.exit_code == 75 && stops < 30) {
+    EXPECT_NE(run.err.find("tessera train --resume"), std::string::npos) << run.err;
+    run = run_program({"train", "--resume", path("resumed"), "-q", "--threads", "1"}, 0.25 + 0.05 * ++stops);
+  }
+  if (run.exit_code != 0) {  // the signal came before the run could save anything, or ended it while loading
+    if (std::filesystem::exists(path("resumed/LATEST"))) {
+      run = run_program({"train", "--resume", path("resumed"), "-q", "--threads", "1"});
+    } else {
+      std::filesystem::remove_all(path("resumed"));
+      run = run_program(training("resumed", other));
+    }
+  }
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  for (const char* file : {"final.safetensors", "checkpoint_00000012.safetensors"}) {
+    const std::string expected = file_content(path(std::string("straight/") + file));
+    EXPECT_FALSE(expected.empty());
+    EXPECT_TRUE(expected == file_content(path(std::string("resumed/") + file))) << file << ": resumed run differs";
+    EXPECT_TRUE(expected == file_content(path(std::string("threads/") + file)))
+        << file << ": three loader threads differ";
+  }
+}
+
+TEST_F(Program, ARunInterruptedAtFiveIterationsIsTheStraightRun) {
+  ASSERT_EQ(run_program(training("whole", {"train.iterations=11"})).exit_code, 0);
+  // Each leg ends as a stopped run does: with a checkpoint of its last iteration.
+  const std::vector<std::string> legs = {"2", "3", "6", "7", "10"};
+  std::string last = "11";
+  ASSERT_EQ(run_program(training("legs", {"train.iterations=" + legs[0]})).exit_code, 0);
+  for (size_t leg = 1; leg <= legs.size(); ++leg) {
+    const std::string config = path("legs/config.json");
+    json merged = json::parse(file_content(config));
+    merged["train"]["iterations"] = std::stoi(leg < legs.size() ? legs[leg] : last);
+    std::ofstream(config) << merged.dump();
+    const ProgramResult run = run_program({"train", "--resume", path("legs"), "-q", "--threads", "1"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+  }
+  EXPECT_TRUE(file_content(path("whole/final.safetensors")) == file_content(path("legs/final.safetensors")));
+  EXPECT_TRUE(file_content(path("whole/checkpoint_00000011.safetensors")) ==
+              file_content(path("legs/checkpoint_00000011.safetensors")));
+}
+
+TEST_F(Program, ARunFolderIsNotOverwritten) {
+  trained();
+  expect_error(run_program(training("trained", {"train.iterations=4"})), 2, "holds a run already");
+  expect_error(run_program({"train", "--resume", path("nothing")}), 2, "nothing");
+}
+
+TEST_F(Program, NonFiniteLossStopsWithTheTensorNamed) {
+  const ProgramResult run = run_program(
+      training("diverged", {"train.iterations=40", "train.learning_rate=100", "train.clip=0", "train.warmup=0"}));
+  expect_error(run, 5, "iteration ");
+}
+
+TEST_F(Program, PicturesWithoutObjectsAndSetsWithoutPictures) {
+  json set = json::parse(file_content(annotations()));
+  set["annotations"] = json::array();
+  std::ofstream(path("empty.json")) << set.dump();
+  const ProgramResult eval =
+      run_program({"eval", trained(), "--data", path("empty.json"), "--images", images(), "--json", "-q"});
+  ASSERT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_TRUE(json::parse(eval.out)["segm"]["AP"].is_null());
+  std::vector<std::string> arguments = training("empty", {"train.iterations=2"});
+  arguments[7] = "data.train.annotations=" + path("empty.json");
+  expect_error(run_program(arguments), 3, "empty.json");
+}
+
+TEST_F(Program, ModelInfoPrintsTheTotalsOfThePaper) {
+  const ProgramResult info =
+      run_program({"model", "info", "configs/gridmask_fcos_r50_1x.json", "--size", "800x1344", "--json"});
+  ASSERT_EQ(info.exit_code, 0) << info.err;
+  const json numbers = json::parse(info.out);
+  EXPECT_EQ(numbers["parameters"], 35457226);
+  EXPECT_NEAR(numbers["macs"].get<double>(), 274.95e9, 0.275e9);
+  int64_t parameters = 0, macs = 0;
+  for (const json& stage : numbers["stages"]) {
+    parameters += stage["parameters"].get<int64_t>();
+    macs += stage["macs"].get<int64_t>();
+  }
+  EXPECT_EQ(parameters, 35457226);
+  EXPECT_EQ(macs, numbers["macs"]);
+  for (const auto& [config, total] :
+       std::vector<std::pair<std::string, int64_t>>{{"gridmask_fcos_r101_1x", 54449354},
+                                                    {"gridmask_fcos_x101_64x4d_2x", 93355466},
+                                                    {"gridmask_fcos_x101_32x8d_1x", 98691530},
+                                                    {"fcos_r50_1x", 32297370}}) {
+    const ProgramResult other =
+        run_program({"model", "info", "configs/" + config + ".json", "--size", "64x64", "--json"});
+    ASSERT_EQ(other.exit_code, 0) << other.err;
+    EXPECT_EQ(json::parse(other.out)["parameters"], total) << config;
+  }
+}
+
+TEST_F(Program, ModelDiffComparesTensors) {
+  const ProgramResult same = run_program({"model", "diff", trained(), trained()});
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+  ASSERT_EQ(run_program(training("seeded", {"train.iterations=1", "seed=9"})).exit_code, 0);
+  EXPECT_EQ(run_program({"model", "diff", trained(), path("seeded/final.safetensors")}).exit_code, 9);
+}
+
+TEST_F(Program, DataToolsLookAtASet) {
+  EXPECT_EQ(run_program({"data", "check", annotations(), "--images", images()}).exit_code, 0);
+  const ProgramResult stats = run_program({"data", "stats", annotations(), "--json"});
+  EXPECT_EQ(json::parse(stats.out)["images"], 8);
+  EXPECT_EQ(run_program({"data", "show", annotations(), "--images", images(), "-o", path("sheet.png")}).exit_code, 0);
+  EXPECT_GT(std::filesystem::file_size(path("sheet.png")), 1000u);
+}
+
+TEST_F(Program, EvaluatesForeignResultsAsTheirAuthorsDo) {
+  TESSERA_REQUIRE_SHARED_DATA();
+  const std::filesystem::path golden = shared_data() / "golden";
+  const ProgramResult eval = run_program({"eval", "--results", golden / "dt_coco128.json", "--data",
+                                          golden / "coco128_instances.json", "--iou", "segm", "--json", "-q"});
+  ASSERT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_NEAR(json::parse(eval.out)["segm"]["AP"].get<double>(), 0.25679, 5e-6);
+}
+
+TEST_F(Program, MalformedFilesGetOneLineAHintAndTheirExitCode) {
+  TESSERA_REQUIRE_SHARED_DATA();
+  int refused = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(shared_data() / "bad/json")) {
+    const ProgramResult check = run_program({"data", "check", entry.path()});
+    EXPECT_TRUE(check.exit_code == 0 || check.exit_code == 3) << entry.path() << check.err;
+    const ProgramResult eval = run_program({"eval", trained(), "--data", entry.path(), "--images", images(), "-q"});
+    EXPECT_TRUE(eval.exit_code == 0 || eval.exit_code == 3) << entry.path() << eval.err;
+    if (eval.exit_code == 3) {
+      ++refused;
+      EXPECT_EQ(eval.out, "") << entry.path();
+      EXPECT_NE(eval.err.find("error: "), std::string::npos) << entry.path();
+    }
+  }
+  EXPECT_GT(refused, 30);
+  for (const auto& entry : std::filesystem::directory_iterator(shared_data() / "bad/img")) {
+    const std::string out = path("bad_" + entry.path().filename().string());
+    const ProgramResult predict = run_program({"predict", trained(), entry.path(), "-o", out, "-q"});
+    EXPECT_TRUE(predict.exit_code == 0 || predict.exit_code == 3) << entry.path() << predict.err;
+    if (predict.exit_code == 3) {
+      EXPECT_NE(predict.err.find("  try: "), std::string::npos) << predict.err;
+      EXPECT_FALSE(std::filesystem::exists(out + "/results.json")) << entry.path();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,61 @@
+#include "tests/apps/run_program.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+namespace tessera::testing_support {
+
+std::filesystem::path program() {
+  const char* named = std::getenv("TESSERA_BINARY");
+  return named != nullptr ? named : "build/tessera";
+}
+
+std::string file_content(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+TemporaryFolder::TemporaryFolder() {
+  std::string name = (std::filesystem::temp_directory_path() / "tessera-test-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+  path_ = name;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds) {
+  const TemporaryFolder folder;
+  const std::string out = folder.path() / "out", err = folder.path() / "err", binary = program();
+  std::vector<char*> values = {const_cast<char*>(binary.c_str())};
+  for (const std::string& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
+  values.push_back(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(open(out.c_str(), O_CREAT | O_WRONLY, 0600), STDOUT_FILENO);
+    dup2(open(err.c_str(), O_CREAT | O_WRONLY, 0600), STDERR_FILENO);
+    execv(binary.c_str(), values.data());
+    _exit(127);
+  }
+  if (stop_after_seconds > 0) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(stop_after_seconds));
+    kill(child, SIGTERM);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), file_content(out), file_content(err)};
+}
+
+}  // namespace tessera::testing_support
