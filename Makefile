@@ -15,7 +15,9 @@ KERNEL_FLAGS := -ffp-contract=fast -fno-math-errno -fno-trapping-math
 LDLIBS_ALL := -fopenmp -lturbojpeg -lfmt -lpthread $(LDLIBS)
 
 ifeq ($(VARIANT),release)
-  CXXFLAGS_ALL += -O3
+  CXXFLAGS_ALL += -O2
+  KERNEL_FLAGS += -O3
+  TEST_FLAGS := -O1
 else ifeq ($(VARIANT),asan)
   CXXFLAGS_ALL += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
   LDFLAGS_ALL += -fsanitize=address,undefined
@@ -80,6 +82,7 @@ $(BUILD)/flags: FORCE
 	@echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS)' > $@
 
 $(BUILD)/obj/kernels/%.o: CXXFLAGS_ALL += $(KERNEL_FLAGS)
+$(BUILD)/obj/tests/%.o: CXXFLAGS_ALL += $(TEST_FLAGS)
 $(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)

@@ -46,7 +46,9 @@ void write_run_report(const std::filesystem::path& folder, const RunReportInput&
   report.memory_table = input.memory;
   report.config = input.config;
   report.command_line = input.command;
-  report.environment = {{"threads", std::to_string(input.threads)}};
+  report.environment = {{"processor", describe(find_processor())},
+                        {"compiler", compiler_text()},
+                        {"threads", std::to_string(input.threads)}};
   write_file_atomic(folder / "curves.svg", report.curves);
   write_file_atomic(folder / "report.html", html_report(report));
 }

@@ -1,6 +1,9 @@
 // The program: parses the command line, calls a verb, turns errors into one line, a hint and an exit code.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <new>
@@ -57,6 +60,7 @@ int run(int argc, char** argv) {
   verb->add_option("overrides", train.overrides, "config keys as key=value, e.g. train.batch=4");
   verb->add_option("--out", train.out, "new run folder");
   verb->add_option("--resume", train.resume, "go on with a stopped run, exactly");
+  verb->add_flag("--help-keys", train.help_keys, "print every config key with type, default and range");
   verb->add_option("--init", train.init, "start from these weights (fine-tune)");
 
   PredictOptions predict;
@@ -168,7 +172,17 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace tessera
 
+// Threads that wait for the next loop spin a little, then sleep. libgomp's default, to spin for milliseconds, halves
+// the speed of everything as soon as one core is shared with another process; it reads the setting once, at program
+// start.
+static void limit_spinning(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+  setenv("GOMP_SPINCOUNT", "20000", 1);
+  execv("/proc/self/exe", argv);  // where that fails the program goes on as it is
+}
+
 int main(int argc, char** argv) {
+  limit_spinning(argv);
   try {
     return tessera::run(argc, argv);
   } catch (const tessera::Error& error) {

@@ -6,6 +6,10 @@
 namespace tessera {
 
 int run_train(const CommonOptions& common, const TrainOptions& options) {
+  if (options.help_keys) {
+    fmt::print("{}", format_config_table(run_config_table()));
+    return 0;
+  }
   const bool resume = !options.resume.empty();
   if (resume && (!options.config.empty() || !options.overrides.empty() || !options.out.empty() ||
                  !options.init.empty() || common.seed)) {

@@ -29,6 +29,7 @@ struct TrainOptions {
   std::string out;                     // new run folder
   std::string resume;                  // run folder to go on with, to the bit
   std::string init;                    // weights to start from
+  bool help_keys = false;              // print the table of keys and do nothing else
 };
 int run_train(const CommonOptions& common, const TrainOptions& options);
 

@@ -9,7 +9,7 @@ results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 pids=()
 for ((shard = 0; shard < cores; shard++)); do
-  GTEST_TOTAL_SHARDS=$cores GTEST_SHARD_INDEX=$shard OMP_NUM_THREADS=1 \
+  GTEST_TOTAL_SHARDS=$cores GTEST_SHARD_INDEX=$shard OMP_NUM_THREADS=1 GOMP_SPINCOUNT=20000 \
     "$binary" --gtest_brief=1 "--gtest_output=json:$results/$shard.json" "$@" >"$results/$shard.log" 2>&1 &
   pids+=($!)
 done
