@@ -1,12 +1,16 @@
 // `tessera bench infer | train | ops | data`: median and spread of timed rounds, as a share of the machine's own peak
 // of multiply-adds measured in the same run.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 
 #include "apps/bench_binarize.h"
+#include "apps/bench_data.h"
 #include "apps/bench_ops.h"
 #include "apps/machine.h"
 #include "apps/model_cost.h"
@@ -14,7 +18,6 @@
 #include "apps/size_text.h"
 #include "apps/training_step.h"
 #include "apps/verbs.h"
-#include "data/evaluation/coco_eval.h"
 #include "data/synthetic/scenes.h"
 #include "engine/core/memory_table.h"
 #include "engine/core/rng.h"
@@ -96,6 +99,12 @@ Tensor random_images(Context& context, int batch, int height, int width, int div
   Rng rng(1, RandomPurpose::test);
   for (float& value : values) value = rng.uniform(-2, 2);
   return Tensor::from_host<float>(context, shape, values, "input");
+}
+
+size_t peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<size_t>(usage.ru_maxrss) * 1024;
 }
 
 void check(const BenchOptions& options) {
@@ -230,14 +239,39 @@ int run_bench_ops(const CommonOptions& common, const BenchOptions& options) {
 
 int run_bench_data(const CommonOptions& common, const BenchOptions& options) {
   check(options);
-  if (options.annotations.empty())
-    throw Error(ExitCode::usage, "--data is needed", "tessera bench data --data annotations.json --images DIR");
-  Json result = {{"bench", "data"}, {"annotations", options.annotations}};
+  Json result = {{"bench", "data"}, {"processor", describe(find_processor())}};
+  std::filesystem::path annotations = options.annotations;
+  const bool made_up = annotations.empty();
+  if (made_up) {
+    annotations = std::filesystem::temp_directory_path() / "tessera-bench-annotations.json";
+    write_annotation_file(annotations);
+  }
+  const double megabytes = 1e-6 * static_cast<double>(std::filesystem::file_size(annotations));
+  size_t held = 0;
   const Timing reading = time_rounds(
-      options.rounds, [&] { read_coco(options.annotations, {.need_masks = false, .need_file_names = false}); });
+      options.rounds, [&] { held = read_coco(annotations, {.need_masks = false, .need_file_names = false}).bytes(); });
+  if (made_up) std::filesystem::remove(annotations);
   result["read_annotations"] = timing_json(reading);
-  if (!common.json) fmt::print("reading annotations   {}\n", timing_text(reading));
+  result["read_annotations"]["megabytes"] = megabytes;
+  result["read_annotations"]["held_bytes"] = held;
+  result["read_annotations"]["process_peak_bytes"] = peak_resident_bytes();
+  if (!common.json) {
+    fmt::print("annotations, {:.0f} MB  {}; arrays {}, process {} at most\n", megabytes, timing_text(reading),
+               format_bytes(static_cast<double>(held)), format_bytes(static_cast<double>(peak_resident_bytes())));
+  }
+  const EvaluationBench evaluation = bench_evaluation(5000, 100, common.threads);
+  result["evaluate_segm"] = {{"images", evaluation.images},
+                             {"detections", evaluation.detections},
+                             {"wall_ms", 1e3 * evaluation.seconds},
+                             {"AP", evaluation.ap}};
+  if (!common.json) {
+    fmt::print("segm evaluation of {} pictures with {} detections: {:.2f} s\n", evaluation.images,
+               evaluation.detections, evaluation.seconds);
+  }
   if (!options.images.empty()) {
+    if (made_up)
+      throw Error(ExitCode::usage, "--images without --data",
+                  "tessera bench data --data annotations.json --images DIR");
     const EvaluationSet set = read_evaluation_set(options.annotations, options.images);
     const size_t count = std::min<size_t>(set.dataset.images().size(), 64);
     double megapixels = 0;
@@ -251,7 +285,7 @@ int run_bench_data(const CommonOptions& common, const BenchOptions& options) {
     result["decode"]["pictures"] = count;
     result["decode"]["megapixels_per_second"] = megapixels / decoding.median;
     if (!common.json)
-      fmt::print("decoding {:>4} pictures {}: {:.0f} Mpx/s on one thread\n", count, timing_text(decoding),
+      fmt::print("decoding {} pictures {}: {:.0f} Mpx/s on one thread\n", count, timing_text(decoding),
                  megapixels / decoding.median);
   }
   finish(common, options, result);

@@ -105,7 +105,12 @@ class TrainingRun {
     options.preprocessing.max_side = static_cast<int>(config_.get_int("train.max_side"));
     options.seed = static_cast<uint64_t>(config_.get_int("seed"));
     options.cache_bytes = config_.get_int("data.cache_mb") << 20;
-    set_ = std::make_unique<TrainingSet>(dataset_, required_path(config_, "data.train.images"), options);
+    const std::string& images = required_path(config_, "data.train.images");
+    try {
+      set_ = std::make_unique<TrainingSet>(dataset_, images, options);
+    } catch (const Error& error) {
+      throw Error(error.code(), annotations + ": " + error.what(), "tessera data check " + annotations);
+    }
     if (!config_.get_string("data.val.annotations").empty()) {
       evaluation_set_ =
           read_evaluation_set(config_.get_string("data.val.annotations"), required_path(config_, "data.val.images"));

@@ -181,8 +181,10 @@ void Config::merge_files(const fs::path& file, std::vector<fs::path>& chain) {
   std::ifstream stream(file, std::ios::binary);
   std::ostringstream text;
   if (fs::is_directory(file) || !stream || !(text << stream.rdbuf())) {
-    throw Error(ExitCode::usage, fmt::format("{}: cannot read the config file{}", file.string(),
-                                             chain.size() > 1 ? " named by a \"base\"" : ""));
+    throw Error(
+        ExitCode::usage,
+        fmt::format("{}: cannot read the config file{}", file.string(), chain.size() > 1 ? " named by a \"base\"" : ""),
+        "ls configs/*.json");
   }
   merge_text(text.str(), file.string(), &chain);
 }
