@@ -20,6 +20,7 @@ ifeq ($(VARIANT),release)
   TEST_FLAGS := -O1
 else ifeq ($(VARIANT),asan)
   CXXFLAGS_ALL += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
+  TEST_FLAGS := -O0 -fno-sanitize=undefined
   LDFLAGS_ALL += -fsanitize=address,undefined
 else ifeq ($(VARIANT),tsan)
   CXXFLAGS_ALL += -O1 -fsanitize=thread
