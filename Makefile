@@ -12,7 +12,7 @@ CPPFLAGS_ALL := -I. -isystem /usr/include/stb $(CPPFLAGS)
 # Contraction to FMA stays off outside kernels/: polygon rasterisation and the evaluator must round like pycocotools.
 CXXFLAGS_ALL := -std=c++20 -g1 -fopenmp -march=$(ARCH) -ffp-contract=off $(WARNINGS) $(CXXFLAGS)
 KERNEL_FLAGS := -ffp-contract=fast -fno-math-errno -fno-trapping-math
-LDLIBS_ALL := -fopenmp -lturbojpeg -lfmt -lpthread $(LDLIBS)
+LDLIBS_ALL := -fopenmp -lturbojpeg -lzip -lfmt -lpthread $(LDLIBS)
 
 ifeq ($(VARIANT),release)
   CXXFLAGS_ALL += -O2

@@ -13,7 +13,7 @@ case $action in
   *) echo "error: unknown action '$action'" >&2; echo "  try: ./run.sh [demo|test|build]" >&2; exit 2 ;;
 esac
 
-packages=(g++ make libturbojpeg0-dev libstb-dev nlohmann-json3-dev libcli11-dev libfmt-dev)
+packages=(g++ make libturbojpeg0-dev libstb-dev nlohmann-json3-dev libcli11-dev libfmt-dev libzip-dev)
 [[ $action == test ]] && packages+=(libgtest-dev clang-format shellcheck)
 missing=()
 for package in "${packages[@]}"; do
