@@ -1,6 +1,7 @@
 // `tessera eval`.
 #include "apps/model_evaluation.h"
 #include "apps/verbs.h"
+#include "data/evaluation/cityscapes_eval.h"
 
 namespace tessera {
 
@@ -19,19 +20,25 @@ void note_findings(const CommonOptions& common, const std::string& file, const C
   for (const Finding& finding : dataset.findings()) fmt::print(stderr, "note: {}: {}\n", file, finding.message);
 }
 
+void print_cityscapes(const CommonOptions& common, const CityscapesEvaluation& evaluation) {
+  fmt::print("{}{}", common.json ? cityscapes_evaluation_to_json(evaluation) : cityscapes_evaluation_table(evaluation),
+             common.json ? "\n" : "");
+}
+
 int evaluate_results(const CommonOptions& common, const EvalOptions& options) {
   const OverlapKind kind = options.iou == "bbox" ? OverlapKind::bbox : OverlapKind::segm;
-  const CocoDataset truth =
-      read_coco(options.annotations, {.need_masks = kind == OverlapKind::segm, .need_file_names = false});
+  const CocoDataset truth = read_coco(
+      options.annotations, {.need_masks = kind == OverlapKind::segm, .need_file_names = !options.cityscapes.empty()});
   note_findings(common, options.annotations, truth);
-  const CocoEvaluation evaluation =
-      evaluate_coco(truth, read_results(options.results),
-                    {.overlap = kind, .use_categories = !options.no_categories, .threads = common.threads});
+  const CocoResults results = read_results(options.results);
+  const CocoEvaluation evaluation = evaluate_coco(
+      truth, results, {.overlap = kind, .use_categories = !options.no_categories, .threads = common.threads});
   if (evaluation.unknown_category > 0 && !common.quiet) {
     fmt::print(stderr, "note: {}: {} results of categories that {} does not list are left out\n", options.results,
                evaluation.unknown_category, options.annotations);
   }
   print(common, {evaluation});
+  if (!options.cityscapes.empty()) print_cityscapes(common, evaluate_cityscapes(truth, options.cityscapes, results));
   return 0;
 }
 
@@ -63,6 +70,9 @@ int run_eval(const CommonOptions& common, const EvalOptions& options) {
   }
   if (options.iou != "segm") evaluations.push_back(evaluation.bbox);
   print(common, evaluations);
+  if (!options.cityscapes.empty()) {
+    print_cityscapes(common, evaluate_cityscapes(set.dataset, options.cityscapes, results));
+  }
   if (!common.quiet && !common.json) {
     fmt::print("{} pictures, {} detections, {:.1f} pictures/s\n", evaluation.pictures, evaluation.detections,
                static_cast<double>(evaluation.pictures) / std::max(evaluation.seconds, 1e-9));

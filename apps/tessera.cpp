@@ -90,6 +90,7 @@ int run(int argc, char** argv) {
   verb->add_option("--results", eval.results, "evaluate this results file, no model needed");
   verb->add_option("--iou", eval.iou, "segm or bbox")->check(CLI::IsMember({"segm", "bbox"}));
   verb->add_flag("--no-categories", eval.no_categories, "ignore the categories");
+  verb->add_option("--cityscapes", eval.cityscapes, "ROOT/gtFine/SPLIT: also the metrics of the Cityscapes benchmark");
   verb->add_option("--save-results", eval.save_results, "also write the detections as a COCO results file");
 
   CLI::App* model = app.add_subcommand("model", "parameters, multiply-adds, differences")->require_subcommand(1);
@@ -127,6 +128,14 @@ int run(int argc, char** argv) {
   verb->add_option("--count", set.count, "scenes")->capture_default_str();
   verb->add_option("--size", set.size, "side of a scene in pixels")->capture_default_str();
   verb->add_option("--prefix", set.prefix, "name of the set")->capture_default_str();
+
+  ConvertDataOptions convert;
+  verb = add_verb(*data, "convert", "annotations of other data sets as COCO files", common, chosen,
+                  [&] { return run_data_convert(common, convert); });
+  verb->add_option("format", convert.format, "cityscapes")->required()->check(CLI::IsMember({"cityscapes"}));
+  verb->add_option("root", convert.root, "folder of the data set (with leftImg8bit and gtFine)")->required();
+  verb->add_option("-o,--out", convert.out, "folder of the COCO files")->required();
+  verb->add_option("--split", convert.splits, "train, val or test; default: train and val");
 
   CLI::App* bench = app.add_subcommand("bench", "speed, with conditions, median and spread")->require_subcommand(1);
   BenchOptions speed;

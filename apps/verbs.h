@@ -53,6 +53,7 @@ struct EvalOptions {
   std::string iou;      // segm | bbox; empty = both where the model has both
   bool no_categories = false;
   std::string save_results;
+  std::string cityscapes;  // folder gtFine/SPLIT: also the metrics of the Cityscapes benchmark
 };
 int run_eval(const CommonOptions& common, const EvalOptions& options);
 
@@ -81,6 +82,15 @@ int run_data_check(const CommonOptions& common, const DataOptions& options);
 int run_data_stats(const CommonOptions& common, const DataOptions& options);
 int run_data_show(const CommonOptions& common, const DataOptions& options);
 int run_data_generate(const CommonOptions& common, const DataOptions& options);
+
+struct ConvertDataOptions {
+  std::string format;               // cityscapes
+  std::string root;                 // the unpacked data set
+  std::string out;                  // folder of the COCO files
+  std::vector<std::string> splits;  // empty: train and val, as far as they are there
+};
+// Exit code 3 when pictures had to be left out; the files hold the others.
+int run_data_convert(const CommonOptions& common, const ConvertDataOptions& options);
 
 struct BenchOptions {
   std::string model;  // config or weights

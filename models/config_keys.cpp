@@ -38,6 +38,18 @@ constexpr Names<TrainBox, 3> kTrainBoxes = {
 constexpr Names<EmptyCellNorm, 2> kEmptyCellNorms = {
     {{"nonempty", EmptyCellNorm::nonempty}, {"literal", EmptyCellNorm::literal}}};
 
+constexpr Names<TransformerBlock, 2> kTransformerBlocks = {
+    {{"hybrid_rezero", TransformerBlock::hybrid_rezero}, {"preln_mlp", TransformerBlock::preln_mlp}}};
+constexpr Names<bool, 2> kTokens = {{{"native", false}, {"grid", true}}};
+constexpr Names<MaskHead, 2> kMaskHeads = {{{"paper", MaskHead::paper}, {"sotr", MaskHead::sotr}}};
+constexpr Names<AttentionPosition, 2> kAttentionPositions = {
+    {{"after", AttentionPosition::after}, {"before", AttentionPosition::before}}};
+constexpr Names<ClassLoss, 2> kClassLosses = {{{"focal", ClassLoss::focal}, {"ce", ClassLoss::ce}}};
+constexpr Names<MaskLoss, 2> kMaskLosses = {{{"dice", MaskLoss::dice}, {"bce", MaskLoss::bce}}};
+constexpr Names<MaskSuppression, 3> kSuppressions = {{{"matrix_gaussian", MaskSuppression::matrix_gaussian},
+                                                      {"matrix_linear", MaskSuppression::matrix_linear},
+                                                      {"mask", MaskSuppression::mask}}};
+
 // first: an additional choice that means "as elsewhere", or null.
 template <typename T, size_t N>
 std::vector<std::string> choices(const Names<T, N>& names, const char* first = nullptr) {
@@ -145,12 +157,113 @@ GridMaskConfig gridmask_from(const Config& config, int norm_groups, int first_le
   return gridmask;
 }
 
+// [low, high] of the levels, one after the other.
+std::vector<ScaleRange> ranges_from(const std::vector<double>& bounds) {
+  if (bounds.size() % 2 != 0) {
+    throw Error(ExitCode::usage, fmt::format("model.anchor_free.ranges: {} values are no pairs", bounds.size()),
+                "model.anchor_free.ranges=[1,96,48,192,96,384,192,768,384,2048]");
+  }
+  std::vector<ScaleRange> ranges;
+  for (size_t i = 0; i < bounds.size(); i += 2) {
+    ranges.push_back({static_cast<float>(bounds[i]), static_cast<float>(bounds[i + 1])});
+  }
+  return ranges;
+}
+
+AnchorFreeConfig anchor_free_from(const Config& config, int norm_groups) {
+  AnchorFreeConfig model;
+  model.norm_groups = norm_groups;
+  read_list(config, "model.anchor_free.grids", model.grids);
+  model.ranges = ranges_from(config.get_numbers("model.anchor_free.ranges"));
+  model.layers = read_int(config, "model.anchor_free.layers");
+  read_choice(config, "model.anchor_free.block", kTransformerBlocks, model.block);
+  model.duplicate_width = config.get_bool("model.anchor_free.duplicate_width");
+  model.position = config.get_bool("model.anchor_free.position.enabled");
+  model.position_trainable = config.get_bool("model.anchor_free.position.trainable");
+  model.recompute = config.get_bool("model.anchor_free.recompute");
+  read_choice(config, "model.anchor_free.t5", kTokens, model.token_from_grid);
+  read_choice(config, "model.anchor_free.mask_head", kMaskHeads, model.mask_head);
+  read_choice(config, "model.anchor_free.cs_position", kAttentionPositions, model.attention_position);
+  model.mask_channels = read_int(config, "model.anchor_free.mask_channels");
+  model.kernel_channels = read_int(config, "model.anchor_free.kernel_channels");
+  model.coord_conv = config.get_bool("model.anchor_free.coord_conv");
+  model.semantic = config.get_bool("model.anchor_free.semantic.enabled");
+  model.semantic_level = read_int(config, "model.anchor_free.semantic.level");
+  model.sigma = read_float(config, "model.anchor_free.sigma");
+  model.unique_cells = config.get_bool("model.anchor_free.unique_cells");
+  model.mask_stride = read_int(config, "model.anchor_free.mask_stride");
+  read_choice(config, "model.anchor_free.class_loss", kClassLosses, model.class_loss);
+  read_choice(config, "model.anchor_free.mask_loss", kMaskLosses, model.mask_loss);
+  model.dice_squared = config.get_bool("model.anchor_free.dice_squared");
+  model.class_weight = read_float(config, "model.anchor_free.class_weight");
+  model.mask_weight = read_float(config, "model.anchor_free.mask_weight");
+  model.semantic_weight = read_float(config, "model.anchor_free.semantic.weight");
+  model.score_threshold = read_float(config, "model.anchor_free.score_threshold");
+  model.mask_threshold = read_float(config, "model.anchor_free.mask_threshold");
+  read_list(config, "model.anchor_free.least_areas", model.least_areas);
+  model.candidates = read_int(config, "model.anchor_free.candidates");
+  read_choice(config, "model.anchor_free.suppression", kSuppressions, model.suppression);
+  model.nms_sigma = read_float(config, "model.anchor_free.nms_sigma");
+  model.nms_threshold = read_float(config, "model.anchor_free.nms_threshold");
+  model.keep_threshold = read_float(config, "model.anchor_free.keep_threshold");
+  model.max_detections = read_int(config, "model.anchor_free.max_detections");
+  model.chunk = read_int(config, "model.anchor_free.chunk");
+  return model;
+}
+
+ConfigTable anchor_free_keys() {
+  using Key = ConfigKey;
+  return {
+      Key::integers("model.anchor_free.grids", {40, 36, 24, 16, 12}, 1, 128, "cells along a side, level by level"),
+      Key::numbers("model.anchor_free.ranges", {1, 96, 48, 192, 96, 384, 192, 768, 384, 2048}, 0, 1e9,
+                   "least and greatest sqrt(width * height) of the objects of each level, pairs"),
+      Key::integer("model.anchor_free.layers", 6, 0, 64, "transformer layers"),
+      Key::choice("model.anchor_free.block", "hybrid_rezero", choices(kTransformerBlocks), "kind of transformer layer"),
+      Key::boolean("model.anchor_free.duplicate_width", false, "SOTR's code: the map beside itself, halves averaged"),
+      Key::boolean("model.anchor_free.position.enabled", true, "row and column embeddings on the grids"),
+      Key::boolean("model.anchor_free.position.trainable", true, "false: they keep their random start"),
+      Key::boolean("model.anchor_free.recompute", false, "layers are computed again in backward: less memory"),
+      Key::choice("model.anchor_free.t5", "native", choices(kTokens),
+                  "T5 by a run of the transformer on P5, or out of its grid"),
+      Key::choice("model.anchor_free.mask_head", "paper", choices(kMaskHeads), "form of the mask network"),
+      Key::choice("model.anchor_free.cs_position", "after", choices(kAttentionPositions),
+                  "channel-spatial attention before or after the sampling"),
+      Key::integer("model.anchor_free.mask_channels", 128, 1, 65536, "width of the mask network"),
+      Key::integer("model.anchor_free.kernel_channels", 256, 1, 65536, "of the mask features, and numbers of a kernel"),
+      Key::boolean("model.anchor_free.coord_conv", false, "coordinates beside T5 in the mask network"),
+      Key::boolean("model.anchor_free.semantic.enabled", true, "auxiliary head, in training only"),
+      Key::integer("model.anchor_free.semantic.level", 3, 2, 5, "level of the pyramid it reads"),
+      Key::number("model.anchor_free.semantic.weight", 0.8, 0, 1000, "weight of its loss"),
+      Key::number("model.anchor_free.sigma", 0.2, 0, 1, "centre region as a share of the box"),
+      Key::boolean("model.anchor_free.unique_cells", false, "a cell learns the mask of its last object only"),
+      Key::integer("model.anchor_free.mask_stride", 4, 2, 4, "input pixels per pixel of the mask loss, 4 or 2"),
+      Key::choice("model.anchor_free.class_loss", "focal", choices(kClassLosses),
+                  "sigmoid focal, or softmax cross entropy with background"),
+      Key::number("model.anchor_free.class_weight", 1, 0, 1000, "weight of the class loss"),
+      Key::choice("model.anchor_free.mask_loss", "dice", choices(kMaskLosses), "loss of the masks"),
+      Key::boolean("model.anchor_free.dice_squared", true, "squares in the divisor; false: as the paper prints it"),
+      Key::number("model.anchor_free.mask_weight", 3, 0, 1000, "weight of the mask loss"),
+      Key::number("model.anchor_free.score_threshold", 0.1, 0, 1, "cells need a greater class score"),
+      Key::number("model.anchor_free.mask_threshold", 0.5, 0, 1, "pixels need a greater probability"),
+      Key::integers("model.anchor_free.least_areas", {8, 8, 16, 32, 32}, 0, 1 << 20,
+                    "masks need more pixels at stride 4, level by level"),
+      Key::integer("model.anchor_free.candidates", 500, 1, 1 << 20, "best masks that enter suppression"),
+      Key::choice("model.anchor_free.suppression", "matrix_gaussian", choices(kSuppressions),
+                  "matrix NMS, or greedy removal of overlapping masks"),
+      Key::number("model.anchor_free.nms_sigma", 2, 1e-6, 1e6, "of matrix_gaussian"),
+      Key::number("model.anchor_free.nms_threshold", 0.5, 0, 1, "of greedy removal: greater overlaps go"),
+      Key::number("model.anchor_free.keep_threshold", 0.05, 0, 1, "least score after matrix NMS"),
+      Key::integer("model.anchor_free.max_detections", 100, 1, 65536, "per picture"),
+      Key::integer("model.anchor_free.chunk", 256, 1, 65536, "masks that exist at once at inference"),
+  };
+}
+
 }  // namespace
 
 ConfigTable model_config_keys() {
   using Key = ConfigKey;
   constexpr int64_t kMaxChannels = 65536;
-  return {
+  const ConfigTable composed = {
       Key::choice("model.system", "gridmask_fcos", {"gridmask_fcos", "fcos"}, "instance masks, or boxes alone"),
       Key::integer("model.classes", 80, 1, 65536, "number of classes"),
       Key::integer("model.size_divisor", 32, 32, 1024, "batches are padded to a multiple of it"),
@@ -205,6 +318,7 @@ ConfigTable model_config_keys() {
                   "divide by non-empty cells, or by k * k as printed in the paper"),
       Key::integer("model.gridmask.max_positives", 500, 1, 1 << 20, "locations per batch that learn masks"),
   };
+  return join({composed, anchor_free_keys()});
 }
 
 ModelConfig model_config_from(const Config& config) {
@@ -218,6 +332,7 @@ ModelConfig model_config_from(const Config& config) {
   model.backbone = backbone_from(config, norm_groups);
   model.fcos = fcos_from(config, norm_groups, model.fpn.first_level);
   model.gridmask = gridmask_from(config, norm_groups, model.fpn.first_level);
+  model.anchor_free = anchor_free_from(config, norm_groups);
   model = resolved(std::move(model));
   validate(model);
   return model;

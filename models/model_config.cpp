@@ -89,26 +89,8 @@ void validate_gridmask(const ModelConfig& config) {
   require_range("model.gridmask.max_positives", gridmask.max_positives, 1, 1 << 20);
 }
 
-}  // namespace
-
-ModelConfig resolved(ModelConfig config) {
-  config.fcos.classes = config.classes;
-  config.fcos.channels = config.fpn.channels;
-  config.fpn.extra_p2 =
-      config.has_masks() && config.gridmask.pixel == PixelBranchKind::panoptic_fpn && config.fpn.first_level > 2;
-  return config;
-}
-
-void validate(const ModelConfig& config) {
-  if (config.system != "gridmask_fcos" && config.system != "fcos") {
-    refuse(fmt::format("model.system = '{}' is not known", config.system), "model.system=gridmask_fcos or fcos");
-  }
-  require_range("model.classes", config.classes, 1, 65536);
-  require_range("model.size_divisor", config.size_divisor, 32, 1024);
-  require_multiple("model.size_divisor", config.size_divisor, "the stride of res5", 32);
-  validate_backbone(config);
+void validate_fcos(const ModelConfig& config) {
   require_range("model.fpn.first_level", config.fpn.first_level, 2, 3);
-  require_range("model.fpn.channels", config.fpn.channels, 1, 65536);
   require_multiple("model.fpn.channels", config.fpn.channels, "model.norm_groups", config.fcos.norm_groups);
   require_range("model.fcos.tower_convs", config.fcos.tower_convs, 0, 16);
   require_positive("model.fcos.range_scale", config.fcos.range_scale, 1);
@@ -118,6 +100,90 @@ void validate(const ModelConfig& config) {
   }
   require_range("model.fcos.pre_nms_top_k", config.fcos.pre_nms_top_k, 1, 1 << 20);
   require_range("model.fcos.max_detections", config.fcos.max_detections, 1, 1 << 16);
+}
+
+void require_levels(const char* key, size_t count, const char* example) {
+  constexpr int kLevels = AnchorFreeConfig::kLevels;
+  if (count == kLevels) return;
+  refuse(fmt::format("{}: {} values, must be {}: one a level of the pyramid", key, count, kLevels), example);
+}
+
+void require_share(const char* key, float value, float example) {
+  if (!(value >= 0 && value <= 1)) {
+    refuse(fmt::format("{} = {}: must be from 0 to 1", key, value), fmt::format("{}={}", key, example));
+  }
+}
+
+void validate_anchor_free(const ModelConfig& config) {
+  const AnchorFreeConfig& model = config.anchor_free;
+  if (config.backbone.blocks.size() != 4) {
+    refuse(fmt::format("model.backbone.blocks: {} stages; the anchor-free YOLACTR reads P2 to P5, which takes 4",
+                       config.backbone.blocks.size()),
+           "model.backbone.blocks=[1,1,1,1] and four model.backbone.channels");
+  }
+  require_multiple("model.fpn.channels", config.fpn.channels, "the width of an attention head",
+                   AnchorFreeConfig::kHeadWidth);
+  require_levels("model.anchor_free.grids", model.grids.size(), "model.anchor_free.grids=[40,36,24,16,12]");
+  for (const int grid : model.grids) require_range("model.anchor_free.grids", grid, 1, 128);
+  require_levels("model.anchor_free.ranges", model.ranges.size(),
+                 "model.anchor_free.ranges=[1,96,48,192,96,384,192,768,384,2048]");
+  for (const ScaleRange& range : model.ranges) {
+    if (range.low < 0 || range.high < range.low) {
+      refuse(fmt::format("model.anchor_free.ranges: [{}, {}] is no range", range.low, range.high),
+             "pairs of a lower and a greater upper bound, level by level");
+    }
+  }
+  require_levels("model.anchor_free.least_areas", model.least_areas.size(),
+                 "model.anchor_free.least_areas=[8,8,16,32,32]");
+  require_range("model.anchor_free.layers", model.layers, 0, 64);
+  const int groups = model.norm_groups;
+  require_range("model.anchor_free.mask_channels", model.mask_channels, 1, 65536);
+  require_multiple("model.anchor_free.mask_channels", model.mask_channels, "model.norm_groups", groups);
+  require_range("model.anchor_free.kernel_channels", model.kernel_channels, 1, 65536);
+  require_multiple("model.anchor_free.kernel_channels", model.kernel_channels, "model.norm_groups", groups);
+  require_range("model.anchor_free.semantic_level", model.semantic_level, 2, 5);
+  if (model.mask_stride != 2 && model.mask_stride != 4) {
+    refuse(fmt::format("model.anchor_free.mask_stride = {}: must be 2 or 4", model.mask_stride),
+           "model.anchor_free.mask_stride=4");
+  }
+  require_share("model.anchor_free.sigma", model.sigma, 0.2f);
+  require_share("model.anchor_free.score_threshold", model.score_threshold, 0.1f);
+  require_share("model.anchor_free.mask_threshold", model.mask_threshold, 0.5f);
+  require_share("model.anchor_free.nms_threshold", model.nms_threshold, 0.5f);
+  require_share("model.anchor_free.keep_threshold", model.keep_threshold, 0.05f);
+  require_positive("model.anchor_free.nms_sigma", model.nms_sigma, 2);
+  require_range("model.anchor_free.candidates", model.candidates, 1, 1 << 20);
+  require_range("model.anchor_free.max_detections", model.max_detections, 1, 1 << 16);
+  require_range("model.anchor_free.chunk", model.chunk, 1, 1 << 16);
+}
+
+}  // namespace
+
+ModelConfig resolved(ModelConfig config) {
+  config.fcos.classes = config.anchor_free.classes = config.classes;
+  config.fcos.channels = config.anchor_free.channels = config.fpn.channels;
+  if (config.is_anchor_free()) {
+    config.fpn.first_level = 2;
+    config.fpn.top = FpnTop::max_pool;
+    config.fpn.stacked = false;
+  }
+  config.fpn.extra_p2 =
+      config.has_masks() && config.gridmask.pixel == PixelBranchKind::panoptic_fpn && config.fpn.first_level > 2;
+  return config;
+}
+
+void validate(const ModelConfig& config) {
+  if (config.system != "gridmask_fcos" && config.system != "fcos" && !config.is_anchor_free()) {
+    refuse(fmt::format("model.system = '{}' is not known", config.system),
+           "model.system=gridmask_fcos, fcos or anchor_free_yolactr");
+  }
+  require_range("model.classes", config.classes, 1, 65536);
+  require_range("model.size_divisor", config.size_divisor, 32, 1024);
+  require_multiple("model.size_divisor", config.size_divisor, "the stride of res5", 32);
+  validate_backbone(config);
+  require_range("model.fpn.channels", config.fpn.channels, 1, 65536);
+  if (config.is_anchor_free()) return validate_anchor_free(config);
+  validate_fcos(config);
   if (config.has_masks()) validate_gridmask(config);
 }
 

@@ -74,6 +74,19 @@ uint32_t png_checksum(std::span<const uint8_t> bytes) {
   return ~crc;
 }
 
+std::vector<uint8_t> png_file(int height, int width, int bits, int colour, std::span<const uint8_t> filtered) {
+  std::vector<uint8_t> out{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+  std::vector<uint8_t> header;
+  append_be32(header, uint32_t(width));
+  append_be32(header, uint32_t(height));
+  // deflate, adaptive filters, not interlaced
+  header.insert(header.end(), {uint8_t(bits), uint8_t(colour), 0, 0, 0});
+  append_chunk(out, "IHDR", header);
+  append_chunk(out, "IDAT", zlib_compress(filtered));
+  append_chunk(out, "IEND", {});
+  return out;
+}
+
 std::vector<uint8_t> encode_png(const Image& image) {
   const int row_bytes = image.width * 3;
   std::vector<uint8_t> filtered;
@@ -98,15 +111,7 @@ std::vector<uint8_t> encode_png(const Image& image) {
     filtered.insert(filtered.end(), best.begin(), best.end());
     row.swap(above);
   }
-  std::vector<uint8_t> out{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-  std::vector<uint8_t> header;
-  append_be32(header, uint32_t(image.width));
-  append_be32(header, uint32_t(image.height));
-  header.insert(header.end(), {8, 2, 0, 0, 0});  // bits, RGB, deflate, adaptive filters, not interlaced
-  append_chunk(out, "IHDR", header);
-  append_chunk(out, "IDAT", zlib_compress(filtered));
-  append_chunk(out, "IEND", {});
-  return out;
+  return png_file(image.height, image.width, 8, 2, filtered);
 }
 
 }  // namespace tessera

@@ -36,6 +36,12 @@ namespace {
   throw DecodeFailure(fmt::format("truncated {}: the data end inside the header", format));
 }
 
+void limit_memory(std::span<const uint8_t> bytes, const PictureHeader& header) {
+  // At most 8 bytes a pixel (RGBA, 16 bits) and a filter byte a row; compressed blocks never exceed the file.
+  largest_block = size_t(header.width * header.height) * 8 + size_t(header.height) * 16 + bytes.size() + (1 << 20);
+  if (bytes.size() > size_t(INT32_MAX)) throw DecodeFailure("file of more than 2 GB");
+}
+
 }  // namespace
 
 PictureHeader read_png_header(std::span<const uint8_t> bytes) {
@@ -105,9 +111,7 @@ PictureHeader read_gif_header(std::span<const uint8_t> bytes) {
 }
 
 Image decode_with_stb(std::span<const uint8_t> bytes, const PictureHeader& header) {
-  // At most 8 bytes a pixel (RGBA, 16 bits) and a filter byte a row; compressed blocks never exceed the file.
-  largest_block = size_t(header.width * header.height) * 8 + size_t(header.height) * 16 + bytes.size() + (1 << 20);
-  if (bytes.size() > size_t(INT32_MAX)) throw DecodeFailure("file of more than 2 GB");
+  limit_memory(bytes, header);
   int width = 0, height = 0, channels = 0;
   const std::unique_ptr<uint8_t, void (*)(void*)> decoded(
       stbi_load_from_memory(bytes.data(), int(bytes.size()), &width, &height, &channels, 3), std::free);
@@ -118,6 +122,16 @@ Image decode_with_stb(std::span<const uint8_t> bytes, const PictureHeader& heade
   image.width = width;
   image.pixels.assign(decoded.get(), decoded.get() + size_t(height) * width * 3);
   return image;
+}
+
+std::vector<uint16_t> decode_gray16_with_stb(std::span<const uint8_t> bytes, const PictureHeader& header) {
+  limit_memory(bytes, header);
+  int width = 0, height = 0, channels = 0;
+  const std::unique_ptr<uint16_t, void (*)(void*)> decoded(
+      stbi_load_16_from_memory(bytes.data(), int(bytes.size()), &width, &height, &channels, 1), std::free);
+  if (!decoded) throw DecodeFailure(fmt::format("damaged picture data: {}", stbi_failure_reason()));
+  if (width != header.width || height != header.height) throw DecodeFailure("damaged picture: two sizes in one file");
+  return {decoded.get(), decoded.get() + size_t(height) * width};
 }
 
 }  // namespace tessera

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "data/image/format.h"
 #include "data/image/image.h"
@@ -17,5 +18,7 @@ PictureHeader read_gif_header(std::span<const uint8_t> bytes);
 
 // 16-bit samples become their high byte, alpha is dropped, palettes and grey are expanded. Throws DecodeFailure.
 Image decode_with_stb(std::span<const uint8_t> bytes, const PictureHeader& header);
+// The samples of a grey PNG of 16 bits as they are, row-major. Throws DecodeFailure.
+std::vector<uint16_t> decode_gray16_with_stb(std::span<const uint8_t> bytes, const PictureHeader& header);
 
 }  // namespace tessera

@@ -49,4 +49,35 @@ Variable concat_channels(Tape& tape, const std::vector<Variable>& maps) {
   })[0];
 }
 
+std::vector<Variable> split_channels(Tape& tape, const Variable& x, const std::vector<int64_t>& widths) {
+  const int64_t channels = x.shape().back();
+  int64_t sum = 0;
+  std::vector<Tensor> parts;
+  for (const int64_t width : widths) {
+    TESSERA_CHECK(width > 0, "a part of {} channels", width);
+    sum += width;
+    parts.push_back(Tensor::empty(tape.context(), with_channels(x.shape(), width), DType::f32, "split_channels"));
+  }
+  TESSERA_CHECK(sum == channels, "{} channels into parts of {} together", channels, sum);
+  const int64_t rows = x.value.elements() / channels;
+  dispatch(tape.context(), [&](auto& backend) {
+    const float* source = x.value.data<float>();
+    for (size_t i = 0; i < widths.size(); ++i) {
+      copy_columns(backend, {source, parts[i].template data<float>(), rows, widths[i], channels, widths[i]});
+      source += widths[i];
+    }
+  });
+  return tape.record("split_channels", std::vector<Variable>{x}, parts, {}, [=, shape = x.shape()](BackwardPass& pass) {
+    Tensor dx = Tensor::empty(pass.context(), shape, DType::f32, "gradient");
+    int64_t offset = 0;
+    for (size_t i = 0; i < widths.size(); offset += widths[i++]) {
+      const Tensor dy = pass.output_gradient(i);
+      dispatch(pass.context(), [&](auto& backend) {
+        copy_columns(backend, {dy.data<float>(), dx.data<float>() + offset, rows, widths[i], widths[i], channels});
+      });
+    }
+    pass.add_gradient(0, dx);
+  });
+}
+
 }  // namespace tessera

@@ -6,29 +6,14 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/cpu/bilinear_taps.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tessera {
 
 namespace {
 
-// Where one output position reads: (1 - weight) * in[low] + weight * in[high].
-struct Tap {
-  int64_t low, high;
-  float weight;
-};
-
-std::vector<Tap> bilinear_taps(int64_t in, int64_t out) {
-  std::vector<Tap> taps(static_cast<size_t>(out));
-  const double ratio = static_cast<double>(in) / static_cast<double>(out);
-  for (int64_t i = 0; i < out; ++i) {
-    const double source = std::clamp((static_cast<double>(i) + 0.5) * ratio - 0.5, 0.0, static_cast<double>(in - 1));
-    const int64_t low = static_cast<int64_t>(source);
-    taps[static_cast<size_t>(i)] = {low, std::min(low + 1, in - 1),
-                                    static_cast<float>(source - static_cast<double>(low))};
-  }
-  return taps;
-}
+using Tap = BilinearTap;
 
 // The transposed table: which output positions read input position i, and with what weight.
 struct Readers {

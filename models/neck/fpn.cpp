@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/ops/max_pool.h"
 #include "engine/ops/pyramid.h"
 #include "engine/ops/relu.h"
 #include "engine/ops/resize.h"
@@ -25,7 +26,7 @@ Fpn::Fpn(const ParameterScope& scope, const FpnConfig& config, const std::vector
         conv(fmt::format("fpn_lateral{}", level), backbone_channels[static_cast<size_t>(level - 2)], 1, 1));
     output_.push_back(conv(fmt::format("fpn_output{}", level), config.channels, 3, 1));
   }
-  for (int level = last + 1; level <= config.top_level(); ++level) {
+  for (int level = last + 1; level <= config.top_level() && config.top == FpnTop::convolutions; ++level) {
     top_.push_back(conv(fmt::format("top_block.p{}", level), config.channels, 3, 2));
   }
 }
@@ -46,6 +47,10 @@ FpnFeatures Fpn::forward(Tape& tape, const std::vector<Variable>& backbone_maps)
     const Variable below = features.maps.back();
     features.maps.push_back(top_[i].forward(tape, i == 0 ? below : relu(tape, below)));
   }
+  while (features.maps.size() < static_cast<size_t>(config_.top_level() - config_.lowest_level() + 1)) {
+    features.maps.push_back(max_pool(tape, features.maps.back(), {.window = 1, .stride = 2, .padding = 0}));
+  }
+  if (!config_.stacked) return features;
   const auto first = features.maps.begin() + (config_.first_level - config_.lowest_level());
   std::vector<int64_t> strides;
   for (int level = config_.first_level; level <= config_.top_level(); ++level) strides.push_back(int64_t{1} << level);

@@ -22,6 +22,41 @@ TEST(ConcatChannels, AgreesWithOracle) {
   }
 }
 
+TEST(SplitChannels, AgreesWithItsDefinition) {
+  const std::vector<int64_t> widths = {3, 1, 4};
+  for (size_t part = 0; part < widths.size(); ++part) {
+    check_op(
+        "split_channels", {random_input({2, 5, 8}, part)},
+        [&](Tape& tape, const std::vector<Variable>& in) { return split_channels(tape, in[0], widths)[part]; },
+        [&](const auto& in) {
+          std::vector<double> y;
+          const size_t first[] = {0, 3, 4};
+          for (size_t row = 0; row < 10; ++row) {
+            for (size_t c = 0; c < static_cast<size_t>(widths[part]); ++c)
+              y.push_back(in[0][row * 8 + first[part] + c]);
+          }
+          return y;
+        });
+  }
+  // All parts used: their gradients meet in one tensor.
+  check_op(
+      "split_channels", {random_input({2, 5, 8}, 7)},
+      [&](Tape& tape, const std::vector<Variable>& in) {
+        const std::vector<Variable> parts = split_channels(tape, in[0], widths);
+        return concat_channels(tape, {parts[2], parts[0], parts[1]});
+      },
+      [](const auto& in) {
+        std::vector<double> y;
+        for (size_t row = 0; row < 10; ++row) {
+          for (const size_t c : {4, 5, 6, 7, 0, 1, 2, 3}) y.push_back(in[0][row * 8 + c]);
+        }
+        return y;
+      });
+  PlanContext context;
+  Tape tape(context);
+  EXPECT_THROW(split_channels(tape, Tensor::empty(context, {2, 8}), {3, 4}), Error);
+}
+
 TEST(ConcatChannels, RefusesMapsOfDifferentSize) {
   PlanContext context;
   Tape tape(context);
