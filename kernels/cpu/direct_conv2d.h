@@ -1,0 +1,12 @@
+// The convolution and its data gradient as the definition has them, every product carried out: any window, stride,
+// padding and number of groups. conv2d.cpp uses them where Winograd's algorithm does not apply or does not pay.
+#pragma once
+
+#include "kernels/conv2d.h"
+
+namespace tessera {
+
+void direct_conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args);
+void direct_conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& args);
+
+}  // namespace tessera

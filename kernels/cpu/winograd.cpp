@@ -1,0 +1,361 @@
+#include "kernels/cpu/winograd.h"
+
+#include <omp.h>
+
+#include <algorithm>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/vector.h"
+#include "kernels/cpu/winograd_transforms.h"
+
+namespace tessera {
+
+namespace {
+
+using namespace winograd;
+
+constexpr int64_t kBlockTiles = 96;   // tiles of a task: enough work for each element's weights, read once per block
+constexpr int64_t kPanelDepth = 256;  // source channels of a panel: 16 KiB of weights
+constexpr int64_t kChainDepth = 32;   // products added one by one; longer chains lose bits that the transforms amplify
+constexpr int64_t kChunkChannels = 64;  // destination channels between two inverse transforms
+constexpr int64_t kSkew = 16;           // floats between elements, or all 36 would fall into one set of the cache
+constexpr int kNarrowRows = 8;          // rows of a register tile that is one register wide
+constexpr int64_t kCells = kOutputs * kOutputs;
+constexpr int64_t kWide = 2 * kLanes;
+static_assert(kBlockTiles % kTileRows == 0 && kBlockTiles % kNarrowRows == 0 && kChunkChannels % kWide == 0);
+
+int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+
+// Sizes of the operands of one call. Transformed weights: [element][block of two registers of destination channels]
+// [source channel][width]; the last block is one register wide where that holds its channels.
+struct Layout {
+  int64_t source_channels, dest_channels;
+
+  int64_t source_step() const { return round_up(source_channels, kLanes); }
+  int64_t blocks() const { return (dest_channels + kWide - 1) / kWide; }
+  int64_t block_width(int64_t block) const { return dest_channels - block * kWide <= kLanes ? kLanes : kWide; }
+  int64_t weight_step() const { return round_up(dest_channels, kLanes) * source_channels + kSkew; }
+  int64_t source_element(int64_t tiles) const { return tiles * source_step() + kSkew; }
+  int64_t chunk() const { return std::min(kChunkChannels, blocks() * kWide); }
+  int64_t dest_element(int64_t tiles) const { return tiles * chunk() + kSkew; }
+  int64_t scratch(int64_t tiles) const { return kElements * (source_element(tiles) + dest_element(tiles)); }
+};
+
+// Rows x Registers sums of `depth` products in chains of kChainDepth; `to` receives them or is added to.
+template <int Rows, int Registers>
+[[gnu::noinline]] void multiply_rows(const float* rows, int64_t row_step, int64_t depth, const float* panel, float* to,
+                                     int64_t to_step, bool add) {
+  for (int64_t begin = 0; begin < depth; begin += kChainDepth) {
+    Vector sum[Rows][Registers] = {};
+    const int64_t count = std::min(kChainDepth, depth - begin);
+    const float* a = rows + begin;
+    for (int64_t k = 0; k < count; ++k) {
+      Vector b[Registers];
+#pragma GCC unroll 2
+      for (int v = 0; v < Registers; ++v) b[v] = load_vector(panel + v * kLanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+        for (int v = 0; v < Registers; ++v) sum[r][v] += a[r * row_step + k] * b[v];
+      }
+      panel += Registers * kLanes;
+    }
+    const bool adds = add || begin > 0;
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < Registers; ++v) {
+        float* at = to + r * to_step + v * kLanes;
+        store_vector(at, adds ? load_vector(at) + sum[r][v] : sum[r][v]);
+      }
+    }
+  }
+}
+
+// One block of tiles of one map: transforms in, products, transform out.
+class TileBlock {
+ public:
+  TileBlock(const WinogradProduct& product, const Layout& layout, int64_t tiles, const float* zeros, float* scratch)
+      : product_(product),
+        layout_(layout),
+        zeros_(zeros),
+        source_step_(layout.source_element(tiles)),
+        dest_step_(layout.dest_element(tiles)),
+        source_(scratch),
+        sums_(scratch + kElements * source_step_) {}
+
+  void run(const WinogradMap& map, int64_t begin, int64_t count, const float* weights) {
+    map_ = &map;
+    count_ = count;
+    for (int64_t i = 0; i < count; ++i) load_tile(begin + i, i);
+    pad_rows();
+    for (int64_t first = 0; first < layout_.dest_channels; first += layout_.chunk()) {
+      const int64_t last = std::min(layout_.blocks() * kWide, first + layout_.chunk());
+      for (int64_t element = 0; element < kElements; ++element) multiply(element, first, last, weights);
+      const int64_t channels = std::min(layout_.dest_channels, last) - first;
+      for (int64_t i = 0; i < count; ++i) store_tile(begin + i, i, first, channels);
+    }
+  }
+
+ private:
+  struct Tile {
+    int64_t image, y, x;  // first output cell
+  };
+  Tile tile(int64_t index) const {
+    const int64_t across = map_->tiles_across(), down = map_->tiles_down();
+    return {index / across / down, index / across % down * kOutputs, index % across * kOutputs};
+  }
+
+  void load_tile(int64_t index, int64_t row) {
+    const Tile at = tile(index);
+    const float* image = product_.source + (map_->source_row + at.image * map_->source_height * map_->source_width) *
+                                               product_.source_channels;
+    const float* cells[kElements];
+    for (int64_t v = 0; v < kPoints; ++v) {
+      for (int64_t u = 0; u < kPoints; ++u) {
+        const int64_t y = at.y + v - product_.padding, x = at.x + u - product_.padding;
+        const bool inside = y >= 0 && y < map_->source_height && x >= 0 && x < map_->source_width;
+        cells[v * kPoints + u] = inside ? image + (y * map_->source_width + x) * product_.source_channels : zeros_;
+      }
+    }
+    float* to = source_ + row * layout_.source_step();
+    int64_t channel = 0;
+    for (; channel + kLanes <= product_.source_channels; channel += kLanes) {
+      transform_cells<true>(cells, channel, kLanes, to + channel);
+    }
+    const int64_t rest = product_.source_channels - channel;
+    if (rest > 0) transform_cells<false>(cells, channel, rest, to + channel);
+  }
+
+  template <bool Full>
+  [[gnu::always_inline]] void transform_cells(const float* const* cells, int64_t channel, int64_t lanes,
+                                              float* to) const {
+    Vector columns[kPoints][kPoints];  // [u][transformed v]
+#pragma GCC unroll 6
+    for (int u = 0; u < kPoints; ++u) {
+      Vector d[kPoints];
+#pragma GCC unroll 6
+      for (int v = 0; v < kPoints; ++v) {
+        const float* from = cells[v * kPoints + u] + channel;
+        d[v] = Full ? load_vector(from) : load_lanes(from, lanes);
+      }
+      transform_input(d, columns[u]);
+    }
+#pragma GCC unroll 6
+    for (int v = 0; v < kPoints; ++v) {
+      Vector d[kPoints], t[kPoints];
+#pragma GCC unroll 6
+      for (int u = 0; u < kPoints; ++u) d[u] = columns[u][v];
+      transform_input(d, t);
+#pragma GCC unroll 6
+      for (int u = 0; u < kPoints; ++u) store_vector(to + (v * kPoints + u) * source_step_, t[u]);
+    }
+  }
+
+  // Register tiles read whole rows of tiles: those past the last tile are zero.
+  void pad_rows() {
+    const int64_t step = layout_.source_step();
+    const int64_t end = std::max(round_up(count_, kTileRows), round_up(count_, kNarrowRows));
+    for (int64_t element = 0; element < kElements; ++element) {
+      float* rows = source_ + element * source_step_;
+      std::fill(rows + count_ * step, rows + end * step, 0.0f);
+    }
+  }
+
+  void multiply(int64_t element, int64_t first, int64_t last, const float* weights) {
+    const float* source = source_ + element * source_step_;
+    float* sums = sums_ + element * dest_step_;
+    for (int64_t channel = 0; channel < product_.source_channels; channel += kPanelDepth) {
+      const int64_t depth = std::min(kPanelDepth, product_.source_channels - channel);
+      for (int64_t at = first; at < last; at += kWide) {
+        const int64_t width = layout_.block_width(at / kWide);
+        const float* panel =
+            weights + element * layout_.weight_step() + at * product_.source_channels + channel * width;
+        const int64_t rows = width == kLanes ? kNarrowRows : kTileRows;
+        const auto product = width == kLanes ? multiply_rows<kNarrowRows, 1> : multiply_rows<kTileRows, 2>;
+        for (int64_t row = 0; row < count_; row += rows) {
+          product(source + row * layout_.source_step() + channel, layout_.source_step(), depth, panel,
+                  sums + row * layout_.chunk() + at - first, layout_.chunk(), channel > 0);
+        }
+      }
+    }
+  }
+
+  void store_tile(int64_t index, int64_t row, int64_t first, int64_t channels) const {
+    const Tile at = tile(index);
+    const int64_t height = std::min<int64_t>(kOutputs, map_->dest_height - at.y);
+    const int64_t width = std::min<int64_t>(kOutputs, map_->dest_width - at.x);
+    const int64_t cell = map_->dest_row + (at.image * map_->dest_height + at.y) * map_->dest_width + at.x;
+    const float* sums = sums_ + row * layout_.chunk();
+    for (int64_t channel = 0; channel < channels; channel += kLanes) {
+      Vector cells[kOutputs][kOutputs];
+      invert(sums + channel, cells);
+      float* to = product_.dest + cell * product_.dest_channels + first + channel;
+      if (channels - channel >= kLanes) {
+        store_cells<true>(cells, to, height, width, first + channel, kLanes);
+      } else {
+        store_cells<false>(cells, to, height, width, first + channel, channels - channel);
+      }
+    }
+  }
+
+  [[gnu::always_inline]] void invert(const float* sums, Vector (&cells)[kOutputs][kOutputs]) const {
+    Vector columns[kPoints][kOutputs];  // [u][y]
+#pragma GCC unroll 6
+    for (int u = 0; u < kPoints; ++u) {
+      Vector m[kPoints];
+#pragma GCC unroll 6
+      for (int v = 0; v < kPoints; ++v) m[v] = load_vector(sums + (v * kPoints + u) * dest_step_);
+      transform_output(m, columns[u]);
+    }
+#pragma GCC unroll 4
+    for (int y = 0; y < kOutputs; ++y) {
+      Vector m[kPoints];
+#pragma GCC unroll 6
+      for (int u = 0; u < kPoints; ++u) m[u] = columns[u][y];
+      transform_output(m, cells[y]);
+    }
+  }
+
+  template <bool Full>
+  [[gnu::always_inline]] void store_cells(const Vector (&cells)[kOutputs][kOutputs], float* to, int64_t height,
+                                          int64_t width, int64_t channel, int64_t lanes) const {
+    const auto load = [&](const float* from) { return Full ? load_vector(from) : load_lanes(from, lanes); };
+    const Vector bias = product_.bias == nullptr ? Vector{} : load(product_.bias + channel);
+    for (int64_t y = 0; y < height; ++y) {
+      for (int64_t x = 0; x < width; ++x) {
+        float* at = to + (y * map_->dest_width + x) * product_.dest_channels;
+        Vector value = cells[y][x] + bias;
+        if (product_.residual != nullptr) value += load(product_.residual + (at - product_.dest));
+        if (product_.relu) value = value < 0.0f ? Vector{} : value;  // keeps NaN
+        if (Full) {
+          store_vector(at, value);
+        } else {
+          store_lanes(at, value, lanes);
+        }
+      }
+    }
+  }
+
+  const WinogradProduct& product_;
+  const Layout& layout_;
+  const float* zeros_;
+  const int64_t source_step_, dest_step_;  // between elements
+  float* source_;                          // [element][tile][source channel]
+  float* sums_;                            // [element][tile][channel of the chunk]
+  const WinogradMap* map_ = nullptr;
+  int64_t count_ = 0;
+};
+
+// taps [9][depth][width] of some destination and source channels, lanes over destinations, absent ones zero.
+void gather_taps(const WinogradWeights& weights, int64_t dest, int64_t present, int64_t width, int64_t source,
+                 int64_t depth, float* taps) {
+  for (int64_t tap = 0; tap < kTaps * kTaps; ++tap) {
+    const float* from = weights.weight + dest * weights.dest_step + source * weights.source_step +
+                        (weights.flipped ? kTaps * kTaps - 1 - tap : tap) * weights.tap_step;
+    float* to = taps + tap * depth * width;
+    if (present < width) std::fill_n(to, depth * width, 0.0f);
+    if (weights.dest_step == 1) {
+      for (int64_t k = 0; k < depth; ++k) {
+        for (int64_t lane = 0; lane < present; ++lane) to[k * width + lane] = from[k * weights.source_step + lane];
+      }
+    } else {
+      for (int64_t lane = 0; lane < present; ++lane) {
+        for (int64_t k = 0; k < depth; ++k)
+          to[k * width + lane] = from[lane * weights.dest_step + k * weights.source_step];
+      }
+    }
+  }
+}
+
+// One register of destination channels at one source channel; elements lie `step` floats apart.
+[[gnu::always_inline]] inline void transform_taps(const float* taps, int64_t tap_step, Vector factor, float* to,
+                                                  int64_t step) {
+  Vector columns[kTaps][kPoints];
+#pragma GCC unroll 3
+  for (int u = 0; u < kTaps; ++u) {
+    Vector g[kTaps];
+#pragma GCC unroll 3
+    for (int v = 0; v < kTaps; ++v) g[v] = load_vector(taps + (v * kTaps + u) * tap_step) * factor;
+    transform_weight(g, columns[u]);
+  }
+#pragma GCC unroll 6
+  for (int v = 0; v < kPoints; ++v) {
+    Vector g[kTaps], t[kPoints];
+#pragma GCC unroll 3
+    for (int u = 0; u < kTaps; ++u) g[u] = columns[u][v];
+    transform_weight(g, t);
+#pragma GCC unroll 6
+    for (int u = 0; u < kPoints; ++u) store_vector(to + (v * kPoints + u) * step, t[u]);
+  }
+}
+
+void transform_weights(CpuContext& context, const Layout& layout, const WinogradWeights& weights, float* transformed) {
+  constexpr int64_t kDepth = 16;  // source channels gathered at a time
+  const int64_t depths = (layout.source_channels + kDepth - 1) / kDepth;
+  parallel_for(context, layout.blocks() * depths, 4, [&](int64_t begin, int64_t end) {
+    float taps[kTaps * kTaps * kDepth * kWide];
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t block = unit / depths, source = unit % depths * kDepth, dest = block * kWide;
+      const int64_t width = layout.block_width(block), present = std::min(width, layout.dest_channels - dest);
+      const int64_t depth = std::min(kDepth, layout.source_channels - source);
+      gather_taps(weights, dest, present, width, source, depth, taps);
+      float* to = transformed + dest * layout.source_channels + source * width;
+      for (int64_t lane = 0; lane < width; lane += kLanes) {
+        Vector dest_factor = Vector{} + 1.0f;
+        if (weights.dest_scale != nullptr) dest_factor = load_lanes(weights.dest_scale + dest + lane, present - lane);
+        for (int64_t k = 0; k < depth; ++k) {
+          const Vector factor =
+              weights.source_scale == nullptr ? dest_factor : dest_factor * weights.source_scale[source + k];
+          transform_taps(taps + k * width + lane, depth * width, factor, to + k * width + lane, layout.weight_step());
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+
+bool winograd_pays(const WinogradProduct& product) {
+  int64_t tiles = 0, cells = 0;
+  for (const WinogradMap& map : product.maps) {
+    tiles += map.tiles();
+    cells += map.images * map.dest_height * map.dest_width;
+  }
+  return product.source_channels >= 16 && product.dest_channels >= 4 && tiles >= 32 && 2 * cells >= kCells * tiles;
+}
+
+void run_winograd(CpuContext& context, const WinogradProduct& product, const WinogradWeights& weights) {
+  const Layout layout{product.source_channels, product.dest_channels};
+  struct Task {
+    const WinogradMap* map;
+    int64_t begin;
+  };
+  int64_t tiles = 0;
+  for (const WinogradMap& map : product.maps) tiles += map.tiles();
+  if (tiles == 0) return;
+  const int64_t block_tiles =
+      std::clamp(round_up(tiles / (4 * context.threads()), kBlockTiles / 4), kBlockTiles / 4, kBlockTiles);
+  std::vector<Task> tasks;
+  for (const WinogradMap& map : product.maps) {
+    for (int64_t begin = 0; begin < map.tiles(); begin += block_tiles) tasks.push_back({&map, begin});
+  }
+  const auto count = static_cast<int64_t>(tasks.size());
+  const int threads = static_cast<int>(std::min<int64_t>(context.threads(), count));
+  Scratch<float> transformed(context, static_cast<size_t>(kElements * layout.weight_step()));
+  transform_weights(context, layout, weights, transformed.data());
+  const int64_t scratch_step = round_up(layout.scratch(block_tiles), kSkew);
+  Scratch<float> scratch(context, static_cast<size_t>(threads * scratch_step));
+  const std::vector<float> zeros(static_cast<size_t>(product.source_channels), 0.0f);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    TileBlock block(product, layout, block_tiles, zeros.data(), scratch.data() + omp_get_thread_num() * scratch_step);
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t i = 0; i < count; ++i) {
+      const Task& task = tasks[static_cast<size_t>(i)];
+      block.run(*task.map, task.begin, std::min(block_tiles, task.map->tiles() - task.begin), transformed.data());
+    }
+  }
+}
+
+}  // namespace tessera
