@@ -29,11 +29,35 @@ else
   $(error unknown VARIANT '$(VARIANT)': release, asan or tsan)
 endif
 
+# CUDA: auto = where a toolkit can compile for this program (tools/find_cuda.sh), no = never, yes = or fail.
+# Sanitizer builds leave it out: the same kernels run there on the emulator.
+CUDA ?= $(if $(filter release,$(VARIANT)),auto,no)
+CUDA_ARCH ?= 86;89;90
+CUDA_HOME := $(if $(filter no,$(CUDA)),,$(shell tools/find_cuda.sh '$(CXX)'))
+ifeq ($(CUDA)$(CUDA_HOME),yes)
+  $(error no CUDA toolkit was found: set CUDA_PATH to one, or build with CUDA=no)
+endif
+NVCC := $(if $(filter ccache,$(firstword $(CXX))),ccache )$(CUDA_HOME)/bin/nvcc
+NVCC_FLAGS := -std=c++20 -O3 -lineinfo -Xcompiler -Wall,-fPIC -Xptxas -v --expt-relaxed-constexpr -I. $(NVCC_EXTRA)
+cuda_architectures = $(subst ;, ,$(CUDA_ARCH))
+NVCC_FLAGS += $(foreach arch,$(cuda_architectures),-gencode arch=compute_$(arch),code=sm_$(arch))
+NVCC_FLAGS += -gencode arch=compute_$(lastword $(cuda_architectures)),code=compute_$(lastword $(cuda_architectures))
+ifneq ($(CUDA_HOME),)
+  CPPFLAGS_ALL += -DTESSERA_CUDA=1
+  CUDA_INCLUDE := -isystem $(CUDA_HOME)/include
+  LDLIBS_ALL += $(firstword $(wildcard $(CUDA_HOME)/lib64/libcudart_static.a $(CUDA_HOME)/lib/libcudart_static.a)) -ldl -lrt
+endif
+
 LIBRARY_SOURCES := $(sort $(foreach room,$(ROOMS),$(shell find $(room) 2>/dev/null -name '*.cpp')))
+LIBRARY_SOURCES := $(if $(CUDA_HOME),$(LIBRARY_SOURCES),$(filter-out kernels/cuda/%,$(LIBRARY_SOURCES)))
+KERNEL_SOURCES := $(sort $(wildcard kernels/cuda/*.cu))
+TEST_KERNEL_SOURCES := $(sort $(shell find tests -name '*.cu'))
 APP_SOURCES := $(sort $(wildcard apps/*.cpp))
 APP_MAIN := apps/tessera.cpp
 TEST_SOURCES := $(sort $(shell find tests -name '*.cpp'))
 object = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
+emulated_object = $(patsubst %.cu,$(BUILD)/obj/%.emulated.o,$(1))
+cuda_object = $(if $(CUDA_HOME),$(patsubst %.cu,$(BUILD)/obj/%.cuda.o,$(1)))
 LIBRARY := $(BUILD)/libtessera.a
 BINARY := $(if $(filter release,$(VARIANT)),build/tessera,$(BUILD)/tessera)
 TESTS := $(BUILD)/tessera_tests
@@ -47,7 +71,7 @@ say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 
 help:                   ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	@echo "  variables:  VARIANT=release|asan|tsan  ARCH=native|x86-64-v3  CXX=...  V=1 (print commands)"
+	@echo "  variables:  VARIANT=release|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  ARCH=native|x86-64-v3  CXX=...  V=1 (print commands)"
 all: cpu                ## the binary build/tessera
 cpu: $(BINARY)          ## the binary with the CPU backend
 test: $(TESTS) $(BINARY) ## build and run the test suite (release)
@@ -80,16 +104,35 @@ clean:                  ## remove build/
 # A changed compiler or flag rebuilds everything that depends on it.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS)' > $@
+	@echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS) $(EMULATED_FLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS) $(EMULATED_FLAGS)' > $@
 
 $(BUILD)/obj/kernels/%.o: CXXFLAGS_ALL += $(KERNEL_FLAGS)
 $(BUILD)/obj/tests/%.o: CXXFLAGS_ALL += $(TEST_FLAGS)
+$(BUILD)/obj/tests/emulator/%.o: CXXFLAGS_ALL += -Wno-unknown-pragmas
+$(BUILD)/obj/kernels/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
+# The emulator drives ThreadSanitizer's fibers itself: its own traffic is no race of a kernel.
+$(BUILD)/obj/kernels/emulator/%.o: CXXFLAGS_ALL += $(if $(filter tsan,$(VARIANT)),-fno-sanitize=thread -DTESSERA_RACE_CHECK=1)
 $(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
 	$(Q)$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) -MMD -MP -c $< -o $@
 
-$(LIBRARY): $(call object,$(LIBRARY_SOURCES))
+# A .cu file is compiled twice: by the host compiler for the emulator, and by nvcc where there is one.
+EMULATED_FLAGS := -x c++ -O2 -fno-strict-aliasing -Wno-unknown-pragmas
+$(BUILD)/obj/%.emulated.o: %.cu $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,EMU,$<)
+	$(Q)$(CXX) $(CXXFLAGS_ALL) $(EMULATED_FLAGS) $(CPPFLAGS_ALL) -MMD -MP -c $< -o $@
+$(BUILD)/cuda_flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(NVCC) $(NVCC_FLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS)' > $@
+# What ptxas says (registers, spills) is kept beside the object, for tools/check_kernel_budgets.sh.
+$(BUILD)/obj/%.cuda.o: %.cu $(BUILD)/cuda_flags
+	@mkdir -p $(@D)
+	$(call say,NVCC,$<)
+	$(Q)$(NVCC) $(NVCC_FLAGS) -MMD -MP -c $< -o $@ >$(@:.o=.ptxas) 2>&1 || { cat $(@:.o=.ptxas); rm -f $@; exit 1; }
+
+$(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(call emulated_object,$(KERNEL_SOURCES)) $(call cuda_object,$(KERNEL_SOURCES))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -97,7 +140,7 @@ $(BINARY): $(call object,$(APP_SOURCES)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(LDLIBS_ALL) -o $@
 
-$(TESTS): $(call object,$(TEST_SOURCES) $(filter-out $(APP_MAIN),$(APP_SOURCES))) $(LIBRARY)
+$(TESTS): $(call object,$(TEST_SOURCES) $(filter-out $(APP_MAIN),$(APP_SOURCES))) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
 

@@ -12,6 +12,7 @@
 #include "engine/core/memory_table.h"
 #include "engine/io/json_text.h"
 #include "engine/ops/conv2d.h"
+#include "kernels/not_yet.h"
 
 namespace tessera {
 
@@ -71,8 +72,13 @@ BackendFact find_backend(const char* name, int threads, const std::optional<std:
     return {name, true, ""};
   } catch (const Error& error) {
     if (std::string_view(name) != "cuda") return {name, false, "not part of this build"};
-    return {name, false, gpu_driver ? "not part of this build" : "not part of this build, and no GPU driver found"};
+    return {name, false, gpu_driver ? error.what() : std::string(error.what()) + ", and no GPU driver found"};
   }
+}
+
+std::vector<std::string> missing_device_kernels() {
+  const std::vector<const char*> names = kernels_not_yet_on_devices();
+  return {names.begin(), names.end()};
 }
 
 }  // namespace
@@ -169,6 +175,8 @@ std::string diagnosis_text(const Diagnosis& diagnosis) {
     backends.push_back(backend.available ? backend.name : fmt::format("{} ({})", backend.name, backend.reason));
   }
   fmt::format_to(std::back_inserter(text), "backends    {}\n", join_words(backends, ", "));
+  const std::vector<std::string> missing = missing_device_kernels();
+  if (!missing.empty()) fmt::format_to(std::back_inserter(text), "only on cpu {}\n", join_words(missing, ", "));
   fmt::format_to(std::back_inserter(text), "GPU driver  {}\n", diagnosis.gpu_driver.value_or("none"));
   std::vector<std::string> files;
   for (const LoadedLibrary& library : diagnosis.libraries) files.push_back(library.file);
@@ -210,6 +218,7 @@ std::string diagnosis_json(const Diagnosis& diagnosis) {
                 one.add("name", backend.name).add("available", backend.available).add("reason", backend.reason);
                 return one.text();
               }));
+  all.add_raw("kernels_only_on_cpu", json_strings(missing_device_kernels()));
   all.add_raw("libraries", list(diagnosis.libraries, [](const LoadedLibrary& library) {
                 return JsonObject().add("name", library.name).add("file", library.file).text();
               }));

@@ -15,6 +15,6 @@ struct AddForwardArgs {
   bool relu;  // sum = max(a + b, 0)
 };
 
-void add_forward(CpuContext& context, const AddForwardArgs& args);
+TESSERA_KERNEL(add_forward, AddForwardArgs);
 
 }  // namespace tessera

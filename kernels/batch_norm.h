@@ -21,6 +21,6 @@ struct BatchNormUpdateArgs {
   float momentum;
 };
 
-void batch_norm_update(CpuContext& context, const BatchNormUpdateArgs& args);
+TESSERA_KERNEL(batch_norm_update, BatchNormUpdateArgs);
 
 }  // namespace tessera

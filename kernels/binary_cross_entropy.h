@@ -16,6 +16,6 @@ struct BinaryCrossEntropyArgs {
   float scale;  // 1 / normalizer
 };
 
-void binary_cross_entropy(CpuContext& context, const BinaryCrossEntropyArgs& args);
+TESSERA_KERNEL(binary_cross_entropy, BinaryCrossEntropyArgs);
 
 }  // namespace tessera

@@ -26,7 +26,7 @@ struct ChannelAffineBackwardArgs {
   int64_t channels;
 };
 
-void channel_affine_forward(CpuContext& context, const ChannelAffineForwardArgs& args);
-void channel_affine_backward(CpuContext& context, const ChannelAffineBackwardArgs& args);
+TESSERA_KERNEL(channel_affine_forward, ChannelAffineForwardArgs);
+TESSERA_KERNEL(channel_affine_backward, ChannelAffineBackwardArgs);
 
 }  // namespace tessera

@@ -16,6 +16,6 @@ struct CopyColumnsArgs {
   int64_t destination_stride;  // elements from row to row
 };
 
-void copy_columns(CpuContext& context, const CopyColumnsArgs& args);
+TESSERA_KERNEL(copy_columns, CopyColumnsArgs);
 
 }  // namespace tessera

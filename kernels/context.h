@@ -1,6 +1,8 @@
-// Everything a kernel needs from a device. Kernels are functions overloaded on the concrete context:
-//     void relu_forward(CpuContext&, const ReluForwardArgs&);
+// Everything a kernel needs from a device. Kernels are functions overloaded on the concrete context,
+//     TESSERA_KERNEL(relu_forward, ReluForwardArgs);
 // and receive plain pointers in args structs. `dispatch` (engine/core/dispatch.h) is the only switch between backends.
+// A file kernels/cuda/<op>.cu is compiled for CudaContext by nvcc and for EmulatedContext by the host compiler; what is
+// not written for them yet stands in kernels/not_yet.inc and throws.
 #pragma once
 
 #include <cstdint>
@@ -40,12 +42,61 @@ class Context {
 class CpuContext final : public Context {
  public:
   // threads: worker threads of the kernels, 0 = all cores this process may use.
-  explicit CpuContext(int threads = 0);
+  explicit CpuContext(int threads = 0, std::shared_ptr<Allocator> allocator = make_host_allocator());
 
   int threads() const { return threads_; }
 
  private:
   int threads_;
+};
+
+// A GPU; only builds that found a CUDA toolkit can make one. All work goes to one stream, so a freed block may be given
+// out again while the kernel that used it still runs.
+class CudaContext final : public Context {
+ public:
+  // index: of the GPU, as CUDA counts them. Throws std::runtime_error when there is no such GPU.
+  explicit CudaContext(int index = 0);
+  ~CudaContext() override;
+
+  int index() const { return index_; }
+  void* stream() const { return stream_; }  // cudaStream_t
+  void synchronize();                       // waits for all work; throws what a kernel left behind
+
+ private:
+  int index_;
+  void* stream_ = nullptr;
+};
+
+namespace emulator {
+class Executor;
+}
+
+// In which order the threads of an emulated launch run, and when an asynchronous copy lands. A kernel that forgets a
+// barrier gives wrong results in one of the two, see docs/kernels/emulator.md.
+struct EmulatorSchedule {
+  enum class Order : uint8_t {
+    forward,   // threads in their order, first come first served
+    shuffled,  // warps in random order, each as far ahead of the others as it can get
+  };
+  Order order = Order::forward;
+  bool late_copies = true;  // cp.async lands at the wait (true) or where it is issued (false)
+  uint64_t seed = 1;        // of the shuffled order
+
+  static EmulatorSchedule forward() { return {Order::forward, true, 1}; }
+  static EmulatorSchedule shuffled(uint64_t seed = 1) { return {Order::shuffled, false, seed}; }
+};
+
+// The CUDA kernels, executed on the CPU for tests and for stepping through them. Its device memory is host memory.
+class EmulatedContext final : public Context {
+ public:
+  explicit EmulatedContext(const EmulatorSchedule& schedule = {},
+                           std::shared_ptr<Allocator> allocator = make_host_allocator());
+  ~EmulatedContext() override;
+
+  emulator::Executor& executor() { return *executor_; }
+
+ private:
+  std::unique_ptr<emulator::Executor> executor_;
 };
 
 class PlanContext final : public Context {
@@ -72,5 +123,11 @@ class Scratch {
   size_t bytes_;
   T* data_;
 };
+
+// Declares an entry point for every backend that computes.
+#define TESSERA_KERNEL(name, Args)                   \
+  void name(CpuContext& context, const Args& args);  \
+  void name(CudaContext& context, const Args& args); \
+  void name(EmulatedContext& context, const Args& args)
 
 }  // namespace tessera

@@ -73,9 +73,9 @@ struct ChannelSumArgs {
   int64_t rows, channels;
 };
 
-void conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args);
-void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& args);
-void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args);
-void channel_sum(CpuContext& context, const ChannelSumArgs& args);
+TESSERA_KERNEL(conv2d_forward, Conv2dForwardArgs);
+TESSERA_KERNEL(conv2d_backward_data, Conv2dBackwardDataArgs);
+TESSERA_KERNEL(conv2d_backward_weight, Conv2dBackwardWeightArgs);
+TESSERA_KERNEL(channel_sum, ChannelSumArgs);
 
 }  // namespace tessera

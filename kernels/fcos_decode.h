@@ -40,8 +40,8 @@ struct RescaleCandidatesArgs {
   const int32_t* sizes;          // [images, 4] original height and width, resized height and width (before padding)
 };
 
-void fcos_decode(CpuContext& context, const FcosDecodeArgs& args);
+TESSERA_KERNEL(fcos_decode, FcosDecodeArgs);
 // Boxes times original / resized, clipped to the original picture; empty ones are dropped, order is kept.
-void rescale_candidates(CpuContext& context, const RescaleCandidatesArgs& args);
+TESSERA_KERNEL(rescale_candidates, RescaleCandidatesArgs);
 
 }  // namespace tessera

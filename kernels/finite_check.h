@@ -14,6 +14,6 @@ struct FiniteCheckArgs {
   int64_t* first;  // host memory, one element: index of the first such, -1 when there is none
 };
 
-void finite_check(CpuContext& context, const FiniteCheckArgs& args);
+TESSERA_KERNEL(finite_check, FiniteCheckArgs);
 
 }  // namespace tessera

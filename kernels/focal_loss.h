@@ -20,6 +20,6 @@ struct FocalLossArgs {
   float scale;  // 1 / normalizer
 };
 
-void focal_loss(CpuContext& context, const FocalLossArgs& args);
+TESSERA_KERNEL(focal_loss, FocalLossArgs);
 
 }  // namespace tessera

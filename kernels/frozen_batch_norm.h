@@ -19,6 +19,6 @@ struct FrozenBatchNormArgs {
   float epsilon;
 };
 
-void frozen_batch_norm_affine(CpuContext& context, const FrozenBatchNormArgs& args);
+TESSERA_KERNEL(frozen_batch_norm_affine, FrozenBatchNormArgs);
 
 }  // namespace tessera

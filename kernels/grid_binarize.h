@@ -46,7 +46,7 @@ struct GridBinarizeArgs {
   float stride;  // network input pixels per cell of X
 };
 
-void grid_binarize_plan(CpuContext& context, const GridBinarizePlanArgs& args);
-void grid_binarize(CpuContext& context, const GridBinarizeArgs& args);
+TESSERA_KERNEL(grid_binarize_plan, GridBinarizePlanArgs);
+TESSERA_KERNEL(grid_binarize, GridBinarizeArgs);
 
 }  // namespace tessera

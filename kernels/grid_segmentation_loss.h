@@ -34,6 +34,6 @@ struct GridSegmentationLossArgs {
   bool literal_cell_norm;
 };
 
-void grid_segmentation_loss(CpuContext& context, const GridSegmentationLossArgs& args);
+TESSERA_KERNEL(grid_segmentation_loss, GridSegmentationLossArgs);
 
 }  // namespace tessera

@@ -53,7 +53,7 @@ struct GroupNormBackwardArgs {
   bool relu;
 };
 
-void group_norm_forward(CpuContext& context, const GroupNormForwardArgs& args);
-void group_norm_backward(CpuContext& context, const GroupNormBackwardArgs& args);
+TESSERA_KERNEL(group_norm_forward, GroupNormForwardArgs);
+TESSERA_KERNEL(group_norm_backward, GroupNormBackwardArgs);
 
 }  // namespace tessera

@@ -35,7 +35,7 @@ struct DistanceIouArgs {
   int64_t rows;
 };
 
-void iou_loss(CpuContext& context, const IouLossArgs& args);
-void distance_iou(CpuContext& context, const DistanceIouArgs& args);
+TESSERA_KERNEL(iou_loss, IouLossArgs);
+TESSERA_KERNEL(distance_iou, DistanceIouArgs);
 
 }  // namespace tessera

@@ -13,6 +13,6 @@ struct LossGradientScaleArgs {
   int64_t count;
 };
 
-void loss_gradient_scale(CpuContext& context, const LossGradientScaleArgs& args);
+TESSERA_KERNEL(loss_gradient_scale, LossGradientScaleArgs);
 
 }  // namespace tessera

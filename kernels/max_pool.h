@@ -27,7 +27,7 @@ struct MaxPoolBackwardArgs {
   float* dx;  // overwritten
 };
 
-void max_pool_forward(CpuContext& context, const MaxPoolForwardArgs& args);
-void max_pool_backward(CpuContext& context, const MaxPoolBackwardArgs& args);
+TESSERA_KERNEL(max_pool_forward, MaxPoolForwardArgs);
+TESSERA_KERNEL(max_pool_backward, MaxPoolBackwardArgs);
 
 }  // namespace tessera

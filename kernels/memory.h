@@ -7,9 +7,16 @@
 
 namespace tessera {
 
-void memory_zero(CpuContext& context, void* destination, size_t bytes);
-void memory_copy(CpuContext& context, void* destination, const void* source, size_t bytes);  // no overlap
-void memory_from_host(CpuContext& context, void* destination, const void* source, size_t bytes);
-void memory_to_host(CpuContext& context, void* destination, const void* source, size_t bytes);  // returns when done
+// Each for every backend; the order of calls on one context is kept. `memory_from_host` returns when the source may be
+// overwritten, `memory_to_host` when the destination holds the bytes. Copies must not overlap.
+#define TESSERA_MEMORY(Context)                                                                 \
+  void memory_zero(Context& context, void* destination, size_t bytes);                          \
+  void memory_copy(Context& context, void* destination, const void* source, size_t bytes);      \
+  void memory_from_host(Context& context, void* destination, const void* source, size_t bytes); \
+  void memory_to_host(Context& context, void* destination, const void* source, size_t bytes)
+TESSERA_MEMORY(CpuContext);
+TESSERA_MEMORY(CudaContext);
+TESSERA_MEMORY(EmulatedContext);
+#undef TESSERA_MEMORY
 
 }  // namespace tessera

@@ -14,6 +14,6 @@ struct NmsArgs {
   bool class_aware;
 };
 
-void nms(CpuContext& context, const NmsArgs& args);
+TESSERA_KERNEL(nms, NmsArgs);
 
 }  // namespace tessera

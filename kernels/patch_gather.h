@@ -36,7 +36,7 @@ struct PatchGatherBackwardArgs {
   int64_t channels;
 };
 
-void patch_gather_forward(CpuContext& context, const PatchGatherForwardArgs& args);
-void patch_gather_backward(CpuContext& context, const PatchGatherBackwardArgs& args);
+TESSERA_KERNEL(patch_gather_forward, PatchGatherForwardArgs);
+TESSERA_KERNEL(patch_gather_backward, PatchGatherBackwardArgs);
 
 }  // namespace tessera

@@ -20,7 +20,7 @@ struct ReluBackwardArgs {
   int64_t count;
 };
 
-void relu_forward(CpuContext& context, const ReluForwardArgs& args);
-void relu_backward(CpuContext& context, const ReluBackwardArgs& args);
+TESSERA_KERNEL(relu_forward, ReluForwardArgs);
+TESSERA_KERNEL(relu_backward, ReluBackwardArgs);
 
 }  // namespace tessera

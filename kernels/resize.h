@@ -34,9 +34,9 @@ struct ResizeBackwardArgs {
   ResizeExtents extents;
 };
 
-void resize_bilinear_forward(CpuContext& context, const ResizeForwardArgs& args);
-void resize_bilinear_backward(CpuContext& context, const ResizeBackwardArgs& args);
-void resize_nearest_forward(CpuContext& context, const ResizeForwardArgs& args);
-void resize_nearest_backward(CpuContext& context, const ResizeBackwardArgs& args);
+TESSERA_KERNEL(resize_bilinear_forward, ResizeForwardArgs);
+TESSERA_KERNEL(resize_bilinear_backward, ResizeBackwardArgs);
+TESSERA_KERNEL(resize_nearest_forward, ResizeForwardArgs);
+TESSERA_KERNEL(resize_nearest_backward, ResizeBackwardArgs);
 
 }  // namespace tessera

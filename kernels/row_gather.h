@@ -26,7 +26,7 @@ struct RowGatherBackwardArgs {
   int64_t channels;
 };
 
-void row_gather_forward(CpuContext& context, const RowGatherForwardArgs& args);
-void row_gather_backward(CpuContext& context, const RowGatherBackwardArgs& args);
+TESSERA_KERNEL(row_gather_forward, RowGatherForwardArgs);
+TESSERA_KERNEL(row_gather_backward, RowGatherBackwardArgs);
 
 }  // namespace tessera

@@ -14,6 +14,6 @@ struct ScaleForwardArgs {
   float factor;
 };
 
-void scale_forward(CpuContext& context, const ScaleForwardArgs& args);
+TESSERA_KERNEL(scale_forward, ScaleForwardArgs);
 
 }  // namespace tessera

@@ -29,7 +29,7 @@ struct ScaleLevelBackwardArgs {
   ScaleActivation activation;
 };
 
-void scale_level_forward(CpuContext& context, const ScaleLevelForwardArgs& args);
-void scale_level_backward(CpuContext& context, const ScaleLevelBackwardArgs& args);
+TESSERA_KERNEL(scale_level_forward, ScaleLevelForwardArgs);
+TESSERA_KERNEL(scale_level_backward, ScaleLevelBackwardArgs);
 
 }  // namespace tessera

@@ -35,6 +35,6 @@ struct SelectTopKArgs {
   float threshold;
 };
 
-void select_top_k(CpuContext& context, const SelectTopKArgs& args);
+TESSERA_KERNEL(select_top_k, SelectTopKArgs);
 
 }  // namespace tessera

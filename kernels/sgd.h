@@ -23,6 +23,6 @@ struct SgdStepArgs {
   float gradient_scale;   // s, of clipping
 };
 
-void sgd_step(CpuContext& context, const SgdStepArgs& args);
+TESSERA_KERNEL(sgd_step, SgdStepArgs);
 
 }  // namespace tessera

@@ -20,7 +20,7 @@ struct SigmoidBackwardArgs {
   int64_t count;
 };
 
-void sigmoid_forward(CpuContext& context, const SigmoidForwardArgs& args);
-void sigmoid_backward(CpuContext& context, const SigmoidBackwardArgs& args);
+TESSERA_KERNEL(sigmoid_forward, SigmoidForwardArgs);
+TESSERA_KERNEL(sigmoid_backward, SigmoidBackwardArgs);
 
 }  // namespace tessera

@@ -14,6 +14,6 @@ struct SumOfSquaresArgs {
   double* sum;  // host memory, one element
 };
 
-void sum_of_squares(CpuContext& context, const SumOfSquaresArgs& args);
+TESSERA_KERNEL(sum_of_squares, SumOfSquaresArgs);
 
 }  // namespace tessera

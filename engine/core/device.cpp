@@ -1,8 +1,9 @@
 #include "engine/core/device.h"
 
 #include <charconv>
+#include <cstdlib>
 
-#include "engine/core/error.h"
+#include "engine/core/dispatch.h"
 
 namespace tessera {
 
@@ -24,18 +25,49 @@ Device parse_device(std::string_view text) {
               "--device auto");
 }
 
+namespace {
+
+std::unique_ptr<Context> make_cuda_context([[maybe_unused]] int index) {
+#if TESSERA_CUDA
+  try {
+    return std::make_unique<CudaContext>(index);
+  } catch (const std::runtime_error& error) {
+    throw Error(ExitCode::device, fmt::format("device 'cuda:{}': {}", index, error.what()), "--device cpu");
+  }
+#else
+  throw Error(ExitCode::device, fmt::format("device 'cuda:{}': this build has no such backend", index), "--device cpu");
+#endif
+}
+
+}  // namespace
+
+EmulatorSchedule parse_emulator_schedule(std::string_view text) {
+  if (text.empty() || text == "forward") return EmulatorSchedule::forward();
+  if (text == "shuffled") return EmulatorSchedule::shuffled();
+  if (text.starts_with("shuffled:")) {
+    const std::string_view number = text.substr(9);
+    uint64_t seed = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), seed);
+    if (error == std::errc() && end == number.data() + number.size()) return EmulatorSchedule::shuffled(seed);
+  }
+  throw Error(ExitCode::usage, fmt::format("TESSERA_EMULATOR '{}': not one of forward, shuffled, shuffled:SEED", text),
+              "TESSERA_EMULATOR=shuffled");
+}
+
 std::unique_ptr<Context> make_context(const Device& device, int threads) {
   switch (device.backend) {
     case Backend::cpu:
       return std::make_unique<CpuContext>(threads);
     case Backend::plan:
       return std::make_unique<PlanContext>();
+    case Backend::emulated: {
+      const char* schedule = std::getenv("TESSERA_EMULATOR");
+      return std::make_unique<EmulatedContext>(parse_emulator_schedule(schedule != nullptr ? schedule : ""));
+    }
     case Backend::cuda:
-    case Backend::emulated:
-      break;
+      return make_cuda_context(device.index);
   }
-  throw Error(ExitCode::device, fmt::format("device '{}': this build has no such backend", device.to_string()),
-              "--device cpu");
+  throw Error(ExitCode::internal, "no such backend");
 }
 
 }  // namespace tessera

@@ -21,7 +21,11 @@ struct Device {
 // Throws Error(usage) for anything else.
 Device parse_device(std::string_view text);
 
-// threads: of the CPU backend, 0 = all cores. Throws Error(device) when the device is not available in this build.
+// Order of the emulated threads: "" or "forward", "shuffled", "shuffled:SEED". Throws Error(usage) for anything else.
+EmulatorSchedule parse_emulator_schedule(std::string_view text);
+
+// threads: of the CPU backend, 0 = all cores. The emulated backend takes its schedule from TESSERA_EMULATOR. Throws
+// Error(device) when this build or machine has no such device.
 std::unique_ptr<Context> make_context(const Device& device, int threads = 0);
 
 }  // namespace tessera

@@ -18,7 +18,7 @@ const char* backend_name(Backend backend) {
   return "unknown";
 }
 
-CpuContext::CpuContext(int threads)
-    : Context(Backend::cpu, make_host_allocator()), threads_(threads > 0 ? threads : omp_get_max_threads()) {}
+CpuContext::CpuContext(int threads, std::shared_ptr<Allocator> allocator)
+    : Context(Backend::cpu, std::move(allocator)), threads_(threads > 0 ? threads : omp_get_max_threads()) {}
 
 }  // namespace tessera

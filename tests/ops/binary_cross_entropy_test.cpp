@@ -32,28 +32,28 @@ TEST(BinaryCrossEntropy, AgreesWithOracle) {
 }
 
 TEST(BinaryCrossEntropy, ValuesOfTheSpecification) {
-  for (const auto& context : backends_under_test()) {
-    Tape tape(*context, Tape::Mode::forward);
+  for_each_backend([&](Context& context) {
+    Tape tape(context, Tape::Mode::forward);
     const auto value = [&](float z, float t) {
-      const Tensor logits = Tensor::from_host<float>(*context, {1}, std::vector<float>{z});
-      const Tensor targets = Tensor::from_host<float>(*context, {1}, std::vector<float>{t});
-      return binary_cross_entropy_with_logits(tape, logits, targets, 1.0f).value.to_host<float>(*context)[0];
+      const Tensor logits = Tensor::from_host<float>(context, {1}, std::vector<float>{z});
+      const Tensor targets = Tensor::from_host<float>(context, {1}, std::vector<float>{t});
+      return binary_cross_entropy_with_logits(tape, logits, targets, 1.0f).value.to_host<float>(context)[0];
     };
     EXPECT_NEAR(value(5, 1), 0.0067153485, 1e-9);
     EXPECT_NEAR(value(-5, 1), 5.0067153485, 5e-7);
     EXPECT_NEAR(value(0, 1), 0.6931472, 1e-7);
-  }
+  });
 }
 
 TEST(BinaryCrossEntropy, NoElements) {
-  for (const auto& context : backends_under_test()) {
-    Tape tape(*context);
-    const Variable logits = tape.input(Tensor::zeros(*context, {0, 1}));
-    const Variable loss = binary_cross_entropy_with_logits(tape, logits, Tensor::zeros(*context, {0}), 1.0f);
+  for_each_backend([&](Context& context) {
+    Tape tape(context);
+    const Variable logits = tape.input(Tensor::zeros(context, {0, 1}));
+    const Variable loss = binary_cross_entropy_with_logits(tape, logits, Tensor::zeros(context, {0}), 1.0f);
     tape.backward(loss);
-    EXPECT_EQ(loss.value.to_host<float>(*context)[0], 0.0f);
+    EXPECT_EQ(loss.value.to_host<float>(context)[0], 0.0f);
     EXPECT_EQ(tape.gradient(logits).elements(), 0);
-  }
+  });
 }
 
 }  // namespace

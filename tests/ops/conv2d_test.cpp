@@ -142,30 +142,33 @@ TEST(Conv2d, EmptyBatchGivesEmptyMapAndZeroGradients) {
 }
 
 TEST(Conv2d, WindowLargerThanThePaddedMapGivesEmptyMap) {
-  const auto context = std::move(backends_under_test().front());
-  Tape tape(*context);
-  const Variable x = Tensor::zeros(*context, {1, 2, 9, 4}), weight = Tensor::zeros(*context, {3, 7, 7, 4});
-  EXPECT_EQ(conv2d(tape, {x, weight, {}, {}, {}, {}}, {1, 2, 1, false}).shape(), (Shape{1, 0, 7, 3}));
+  for_each_backend([&](Context& context) {
+    Tape tape(context);
+    const Variable x = Tensor::zeros(context, {1, 2, 9, 4}), weight = Tensor::zeros(context, {3, 7, 7, 4});
+    EXPECT_EQ(conv2d(tape, {x, weight, {}, {}, {}, {}}, {1, 2, 1, false}).shape(), (Shape{1, 0, 7, 3}));
+  });
 }
 
 TEST(Conv2d, FrozenWeightsKeepNoInput) {
-  const auto context = std::move(backends_under_test().front());
-  Tape tape(*context);
-  const Variable x = tape.input(Tensor::zeros(*context, {1, 8, 8, 4}));
-  const Variable weight = Tensor::zeros(*context, {4, 3, 3, 4});
-  const Variable y = conv2d(tape, {x, weight, {}, {}, {}, {}}, {1, 1, 1, false});
-  EXPECT_EQ(tape.saved_bytes(), weight.value.bytes());
-  tape.backward(y, Tensor::zeros(*context, y.shape()));
-  EXPECT_TRUE(tape.gradient(x).defined());
+  for_each_backend([&](Context& context) {
+    Tape tape(context);
+    const Variable x = tape.input(Tensor::zeros(context, {1, 8, 8, 4}));
+    const Variable weight = Tensor::zeros(context, {4, 3, 3, 4});
+    const Variable y = conv2d(tape, {x, weight, {}, {}, {}, {}}, {1, 1, 1, false});
+    EXPECT_EQ(tape.saved_bytes(), weight.value.bytes());
+    tape.backward(y, Tensor::zeros(context, y.shape()));
+    EXPECT_TRUE(tape.gradient(x).defined());
+  });
 }
 
 TEST(Conv2d, ConstantInputKeepsNoWeights) {
-  const auto context = std::move(backends_under_test().front());
-  Tape tape(*context);
-  const Variable x = Tensor::zeros(*context, {1, 8, 8, 4});
-  const Variable weight = tape.input(Tensor::zeros(*context, {4, 3, 3, 4}));
-  conv2d(tape, {x, weight, {}, {}, {}, {}}, {1, 1, 1, false});
-  EXPECT_EQ(tape.saved_bytes(), x.value.bytes());
+  for_each_backend([&](Context& context) {
+    Tape tape(context);
+    const Variable x = Tensor::zeros(context, {1, 8, 8, 4});
+    const Variable weight = tape.input(Tensor::zeros(context, {4, 3, 3, 4}));
+    conv2d(tape, {x, weight, {}, {}, {}, {}}, {1, 1, 1, false});
+    EXPECT_EQ(tape.saved_bytes(), x.value.bytes());
+  });
 }
 
 TEST(Conv2d, PyramidEqualsLevels) {

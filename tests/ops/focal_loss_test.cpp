@@ -48,39 +48,39 @@ TEST(FocalLoss, StaysFiniteAndExactForLargeLogits) {
 }
 
 TEST(FocalLoss, KnownValues) {
-  for (const auto& context : backends_under_test()) {
-    Tape tape(*context, Tape::Mode::forward);
+  for_each_backend([&](Context& context) {
+    Tape tape(context, Tape::Mode::forward);
     const std::vector<float> logits{0.0f, 0.0f};
-    const Tensor values = Tensor::from_host<float>(*context, {1, 2}, logits);
+    const Tensor values = Tensor::from_host<float>(context, {1, 2}, logits);
     const auto loss = [&](int32_t label) {
-      const Tensor labels = Tensor::from_host<int32_t>(*context, {1}, std::vector<int32_t>{label});
-      return sigmoid_focal_loss(tape, values, labels, {}).value.to_host<float>(*context)[0];
+      const Tensor labels = Tensor::from_host<int32_t>(context, {1}, std::vector<int32_t>{label});
+      return sigmoid_focal_loss(tape, values, labels, {}).value.to_host<float>(context)[0];
     };
     // (1/2)^2 ln 2 times .25 for the class and .75 for the other.
     EXPECT_NEAR(loss(0), 0.25 * std::log(2.0), 1e-7);
     EXPECT_NEAR(loss(2), 2 * 0.75 * 0.25 * std::log(2.0), 1e-7);
     EXPECT_EQ(loss(-1), 0.0f);
-  }
+  });
 }
 
 TEST(FocalLoss, NoRows) {
-  for (const auto& context : backends_under_test()) {
-    Tape tape(*context);
-    const Variable logits = tape.input(Tensor::zeros(*context, {0, 80}));
-    const Variable loss = sigmoid_focal_loss(tape, logits, Tensor::zeros(*context, {0}, DType::i32), {});
-    EXPECT_EQ(loss.value.to_host<float>(*context)[0], 0.0f);
+  for_each_backend([&](Context& context) {
+    Tape tape(context);
+    const Variable logits = tape.input(Tensor::zeros(context, {0, 80}));
+    const Variable loss = sigmoid_focal_loss(tape, logits, Tensor::zeros(context, {0}, DType::i32), {});
+    EXPECT_EQ(loss.value.to_host<float>(context)[0], 0.0f);
     tape.backward(loss);
     EXPECT_EQ(tape.gradient(logits).elements(), 0);
-  }
+  });
 }
 
 TEST(FocalLoss, NotANumberIsNotHidden) {
-  for (const auto& context : backends_under_test()) {
-    Tape tape(*context, Tape::Mode::forward);
-    const Tensor logits = Tensor::from_host<float>(*context, {1, 2}, std::vector<float>{1.0f, NAN});
-    const Tensor labels = Tensor::zeros(*context, {1}, DType::i32);
-    EXPECT_TRUE(std::isnan(sigmoid_focal_loss(tape, logits, labels, {}).value.to_host<float>(*context)[0]));
-  }
+  for_each_backend([&](Context& context) {
+    Tape tape(context, Tape::Mode::forward);
+    const Tensor logits = Tensor::from_host<float>(context, {1, 2}, std::vector<float>{1.0f, NAN});
+    const Tensor labels = Tensor::zeros(context, {1}, DType::i32);
+    EXPECT_TRUE(std::isnan(sigmoid_focal_loss(tape, logits, labels, {}).value.to_host<float>(context)[0]));
+  });
 }
 
 }  // namespace

@@ -134,7 +134,7 @@ std::vector<double> random_objects(size_t boxes, const BinarizeCase& at, uint64_
 void check_case(const BinarizeCase& at, int random, const std::string& name) {
   const std::vector<GridBox> boxes = mixed_boxes(at.original_width, at.original_height, random);
   const std::vector<double> objects = random_objects(boxes.size(), at, 52);
-  for (const auto& context : backends_under_test()) expect_masks(*context, at, objects, boxes, name);
+  for_each_backend([&](Context& context) { expect_masks(context, at, objects, boxes, name); });
 }
 
 TEST(GridBinarize, EveryGridSize) {
@@ -170,11 +170,11 @@ TEST(GridBinarize, LengthsOfTheVectorsDoNotMatter) {
   const BinarizeCase at = make_case(12, 16, 16, 3, 8, {96, 128, 96, 128}, 51);
   const std::vector<GridBox> boxes = mixed_boxes(128, 96, 10);
   const std::vector<double> objects = random_objects(boxes.size(), at, 52);
-  for (const auto& context : backends_under_test()) {
-    const std::vector<BitMask> plain = to_masks(*context, run_op(*context, at, objects, boxes));
+  for_each_backend([&](Context& context) {
+    const std::vector<BitMask> plain = to_masks(context, run_op(context, at, objects, boxes));
     for (const double factor : {1e-3, 0.25, 1e3}) {
-      const std::vector<BitMask> pixels = to_masks(*context, run_op(*context, at, objects, boxes, factor, 1));
-      const std::vector<BitMask> vectors = to_masks(*context, run_op(*context, at, objects, boxes, 1, factor));
+      const std::vector<BitMask> pixels = to_masks(context, run_op(context, at, objects, boxes, factor, 1));
+      const std::vector<BitMask> vectors = to_masks(context, run_op(context, at, objects, boxes, 1, factor));
       int differing = 0;
       for (size_t i = 0; i < plain.size(); ++i) {
         for (size_t byte = 0; byte < plain[i].bits.size(); ++byte) {
@@ -184,7 +184,7 @@ TEST(GridBinarize, LengthsOfTheVectorsDoNotMatter) {
       }
       EXPECT_LE(differing, factor == 0.25 ? 0 : 2) << factor;
     }
-  }
+  });
 }
 
 // k = 1 is a plain classifier with two classes: the same vectors in all cells of a larger grid give the same mask.
@@ -196,50 +196,50 @@ TEST(GridBinarize, OneCellIsAPlainClassifier) {
   const std::vector<double> objects = random_objects(1, one, 60);
   std::vector<double> repeated;
   for (int cell = 0; cell < 9; ++cell) repeated.insert(repeated.end(), objects.begin(), objects.end());
-  for (const auto& context : backends_under_test()) {
-    EXPECT_EQ(to_masks(*context, run_op(*context, one, objects, boxes))[0].bits,
-              to_masks(*context, run_op(*context, three, repeated, boxes))[0].bits);
-  }
+  for_each_backend([&](Context& context) {
+    EXPECT_EQ(to_masks(context, run_op(context, one, objects, boxes))[0].bits,
+              to_masks(context, run_op(context, three, repeated, boxes))[0].bits);
+  });
 }
 
 TEST(GridBinarize, TiesAreBackground) {
   const BinarizeCase at = make_case(12, 16, 8, 2, 8, {96, 128, 96, 128}, 51);
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     const std::vector<double> equal(2 * 4 * 8, 0.5), zero(2 * 4 * 8, 0.0);
     for (const auto& objects : {equal, zero}) {
-      const std::vector<BitMask> masks = to_masks(*context, run_op(*context, at, objects, {{0, 0, 128, 96}}));
+      const std::vector<BitMask> masks = to_masks(context, run_op(context, at, objects, {{0, 0, 128, 96}}));
       EXPECT_EQ(masks[0].bits, std::vector<uint8_t>(96 * 16, 0));
     }
-  }
+  });
 }
 
 TEST(GridBinarize, ValidCountCapacityAndBoxesThatAreNoNumbers) {
   const BinarizeCase at = make_case(12, 16, 8, 3, 8, {96, 128, 96, 128}, 51);
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> corners{0, 0, 64, 64, nan, 0, 10, 10, 10, 10, 50, 60, 20, 20, 90, 90};
-  for (const auto& context : backends_under_test()) {
-    const Tensor pixels = Tensor::from_host<float>(*context, {1, 12, 16, 8}, to_float(at.pixels));
-    const Tensor objects = Tensor::from_host<float>(*context, {4, 144}, to_float(random_objects(4, at, 61)));
-    const Tensor boxes = Tensor::from_host<float>(*context, {4, 4}, corners);
+  for_each_backend([&](Context& context) {
+    const Tensor pixels = Tensor::from_host<float>(context, {1, 12, 16, 8}, to_float(at.pixels));
+    const Tensor objects = Tensor::from_host<float>(context, {4, 144}, to_float(random_objects(4, at, 61)));
+    const Tensor boxes = Tensor::from_host<float>(context, {4, 4}, corners);
     const auto sizes = [&](const Tensor& valid, int64_t capacity) {
       GridBinarizeOptions options = options_of(at);
       options.capacity = capacity;
-      const GridMasks masks = grid_binarize(*context, pixels, objects, boxes, valid, options);
+      const GridMasks masks = grid_binarize(context, pixels, objects, boxes, valid, options);
       if (capacity > 0) {
         EXPECT_EQ(masks.bits.elements(), capacity);
       }
       std::vector<int> widths;
-      for (const BitMask& mask : to_masks(*context, masks)) widths.push_back(mask.width);
+      for (const BitMask& mask : to_masks(context, masks)) widths.push_back(mask.width);
       return widths;
     };
     EXPECT_EQ(sizes({}, 0), (std::vector<int>{64, 0, 40, 70}));
-    EXPECT_EQ(sizes(Tensor::from_host<int32_t>(*context, {1}, std::vector<int32_t>{3}), 0),
+    EXPECT_EQ(sizes(Tensor::from_host<int32_t>(context, {1}, std::vector<int32_t>{3}), 0),
               (std::vector<int>{64, 0, 40, 0}));
-    EXPECT_EQ(sizes(Tensor::from_host<int32_t>(*context, {1}, std::vector<int32_t>{0}), 0),
+    EXPECT_EQ(sizes(Tensor::from_host<int32_t>(context, {1}, std::vector<int32_t>{0}), 0),
               (std::vector<int>{0, 0, 0, 0}));
     EXPECT_EQ(sizes({}, 1000), (std::vector<int>{64, 0, 40, 0}));  // 512 + 250 bytes and their slack
     EXPECT_EQ(sizes({}, 10), (std::vector<int>{0, 0, 0, 0}));
-  }
+  });
 }
 
 TEST(GridBinarize, SameBitsForAnyNumberOfThreads) {

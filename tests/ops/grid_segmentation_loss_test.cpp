@@ -82,14 +82,14 @@ TEST(GridSegmentationLoss, OtherSharpness) {
 
 // One pixel in one cell, X along or against the vectors: values of the specification, section 3.4.
 TEST(GridSegmentationLoss, ValuesOfTheSpecification) {
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     const auto value = [&](double alpha, float x, float foreground, float background, uint8_t label) {
       GridSegmentationCase at{1, 1, 1, 2, 1, alpha, 8, 1, false, {{0, 0, 8, 8}}, {0}, {0}, {label}};
-      Tape tape(*context, Tape::Mode::forward);
+      Tape tape(context, Tape::Mode::forward);
       const std::vector<float> pixel{x, 0}, object{foreground, 0, background, 0};
-      return run_op(tape, at, Tensor::from_host<float>(*context, {1, 1, 1, 2}, pixel),
-                    Tensor::from_host<float>(*context, {1, 4}, object))
-          .value.to_host<float>(*context)[0];
+      return run_op(tape, at, Tensor::from_host<float>(context, {1, 1, 1, 2}, pixel),
+                    Tensor::from_host<float>(context, {1, 4}, object))
+          .value.to_host<float>(context)[0];
     };
     EXPECT_NEAR(value(5, 3, 2, -7, 1), 0.0134307, 1e-7);
     EXPECT_NEAR(value(5, 3, -2, 7, 0), 0.0134307, 1e-7);
@@ -99,62 +99,62 @@ TEST(GridSegmentationLoss, ValuesOfTheSpecification) {
     EXPECT_NEAR(value(7, 3, 2, -7, 1), 0.0018229, 1e-7);
     EXPECT_NEAR(value(9, 3, 2, -7, 1), 0.00024680, 1e-8);
     EXPECT_NEAR(value(5, 0, 2, -7, 1), 2 * 0.6931472, 1e-6);  // |X| = 0: both cosines are 0
-  }
+  });
 }
 
 TEST(GridSegmentationLoss, GuardGivesNoGradient) {
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     GridSegmentationCase at{1, 1, 2, 2, 1, 5, 8, 1, false, {{0, 0, 16, 8}}, {0}, {0}, {1, 0}};
-    Tape tape(*context);
+    Tape tape(context);
     // |X||O| = 1e-9 at the first pixel, 2 at the second.
     const std::vector<float> pixel{1e-9f, 0, 1, 1}, object{1, 0, 0, 1};
-    const Variable x = tape.input(Tensor::from_host<float>(*context, {1, 1, 2, 2}, pixel));
-    const Variable o = tape.input(Tensor::from_host<float>(*context, {1, 4}, object));
+    const Variable x = tape.input(Tensor::from_host<float>(context, {1, 1, 2, 2}, pixel));
+    const Variable o = tape.input(Tensor::from_host<float>(context, {1, 4}, object));
     const Variable loss = run_op(tape, at, x, o);
     const double expected = reference::grid_segmentation_loss(at, {1e-9, 0, 1, 1}, {1, 0, 0, 1});
-    EXPECT_NEAR(loss.value.to_host<float>(*context)[0], expected, 1e-6);
+    EXPECT_NEAR(loss.value.to_host<float>(context)[0], expected, 1e-6);
     tape.backward(loss);
-    const std::vector<float> gradient = tape.gradient(x).to_host<float>(*context);
+    const std::vector<float> gradient = tape.gradient(x).to_host<float>(context);
     EXPECT_EQ(gradient[0], 0.0f);
     EXPECT_EQ(gradient[1], 0.0f);
     EXPECT_GT(std::abs(gradient[2]), 0.1f);
-  }
+  });
 }
 
 TEST(GridSegmentationLoss, ScaleOfTheVectorsDoesNotMatter) {
   const GridSegmentationCase at = mixed_case(3, 16, 8, false);
   const OpInput pixels = random_input({2, 9, 13, 16}, 31), objects = random_input({8, 288}, 32);
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     const auto loss = [&](double pixel_factor, double object_factor) {
-      Tape tape(*context, Tape::Mode::forward);
+      Tape tape(context, Tape::Mode::forward);
       std::vector<float> x(pixels.values.begin(), pixels.values.end());
       std::vector<float> o(objects.values.begin(), objects.values.end());
       for (float& value : x) value = static_cast<float>(value * pixel_factor);
       for (float& value : o) value = static_cast<float>(value * object_factor);
-      return run_op(tape, at, Tensor::from_host<float>(*context, pixels.shape, x),
-                    Tensor::from_host<float>(*context, objects.shape, o))
-          .value.to_host<float>(*context)[0];
+      return run_op(tape, at, Tensor::from_host<float>(context, pixels.shape, x),
+                    Tensor::from_host<float>(context, objects.shape, o))
+          .value.to_host<float>(context)[0];
     };
     const float plain = loss(1, 1);
     for (const double factor : {1e-3, 1e3}) {
       EXPECT_NEAR(loss(factor, 1), plain, 2e-6);
       EXPECT_NEAR(loss(1, factor), plain, 2e-6);
     }
-  }
+  });
 }
 
 TEST(GridSegmentationLoss, NoBoxes) {
-  for (const auto& context : backends_under_test()) {
-    Tape tape(*context);
-    const Variable x = tape.input(Tensor::zeros(*context, {1, 2, 3, 8}));
-    const Variable o = tape.input(Tensor::zeros(*context, {0, 144}));
+  for_each_backend([&](Context& context) {
+    Tape tape(context);
+    const Variable x = tape.input(Tensor::zeros(context, {1, 2, 3, 8}));
+    const Variable o = tape.input(Tensor::zeros(context, {0, 144}));
     GridSegmentationCase at{1, 2, 3, 8, 3, 5, 8, 1, false, {}, {}, {}, {}};
     const Variable loss = run_op(tape, at, x, o);
-    EXPECT_EQ(loss.value.to_host<float>(*context)[0], 0.0f);
+    EXPECT_EQ(loss.value.to_host<float>(context)[0], 0.0f);
     tape.backward(loss);
-    for (const float value : tape.gradient(x).to_host<float>(*context)) EXPECT_EQ(value, 0.0f);
+    for (const float value : tape.gradient(x).to_host<float>(context)) EXPECT_EQ(value, 0.0f);
     EXPECT_EQ(tape.gradient(o).elements(), 0);
-  }
+  });
 }
 
 TEST(GridSegmentationLoss, SameBitsForAnyNumberOfThreads) {

@@ -60,56 +60,56 @@ TEST(IouLoss, AgreesWithOracle) {
 }
 
 TEST(IouLoss, ValuesWorkedOutByHand) {
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     // 2x2 inside 4x4: I = 4, U = 16, H = 16.
     const std::vector<float> small{1, 1, 1, 1}, large{2, 2, 2, 2};
-    EXPECT_NEAR(loss_of(*context, small, large, {.kind = IouLossKind::linear_iou}), 1 - 5.0 / 17, 1e-6);
-    EXPECT_NEAR(loss_of(*context, small, large, {.kind = IouLossKind::iou}), -std::log(5.0 / 17), 1e-6);
-    EXPECT_NEAR(loss_of(*context, small, large, {.kind = IouLossKind::giou}), 1 - 5.0 / 17, 1e-6);
-    EXPECT_NEAR(loss_of(*context, small, large, {.kind = IouLossKind::linear_iou, .torchvision = true}), 0.75, 1e-6);
+    EXPECT_NEAR(loss_of(context, small, large, {.kind = IouLossKind::linear_iou}), 1 - 5.0 / 17, 1e-6);
+    EXPECT_NEAR(loss_of(context, small, large, {.kind = IouLossKind::iou}), -std::log(5.0 / 17), 1e-6);
+    EXPECT_NEAR(loss_of(context, small, large, {.kind = IouLossKind::giou}), 1 - 5.0 / 17, 1e-6);
+    EXPECT_NEAR(loss_of(context, small, large, {.kind = IouLossKind::linear_iou, .torchvision = true}), 0.75, 1e-6);
     // 2 wide, 4 high against 4 wide, 2 high: I = 4, U = 12, H = 16.
     const std::vector<float> tall{1, 2, 1, 2}, wide{2, 1, 2, 1};
-    EXPECT_NEAR(loss_of(*context, tall, wide, {.kind = IouLossKind::giou}), 1 - (5.0 / 13 - 4.0 / 16), 1e-6);
-    EXPECT_EQ(loss_of(*context, large, large, {.kind = IouLossKind::giou}), 0.0f);
-  }
+    EXPECT_NEAR(loss_of(context, tall, wide, {.kind = IouLossKind::giou}), 1 - (5.0 / 13 - 4.0 / 16), 1e-6);
+    EXPECT_EQ(loss_of(context, large, large, {.kind = IouLossKind::giou}), 0.0f);
+  });
 }
 
 TEST(IouLoss, EmptyPredictionsAndNoRows) {
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     for (const IouLossKind kind : {IouLossKind::iou, IouLossKind::linear_iou, IouLossKind::giou}) {
       for (const bool torchvision : {false, true}) {
         const IouLossOptions options{.kind = kind, .torchvision = torchvision};
-        EXPECT_TRUE(std::isfinite(loss_of(*context, {0, 0, 0, 0}, {2, 2, 2, 2}, options)));
-        EXPECT_TRUE(std::isfinite(loss_of(*context, {0, 0, 0, 0}, {0, 0, 0, 0}, options)));
-        EXPECT_EQ(loss_of(*context, {}, {}, options), 0.0f);
+        EXPECT_TRUE(std::isfinite(loss_of(context, {0, 0, 0, 0}, {2, 2, 2, 2}, options)));
+        EXPECT_TRUE(std::isfinite(loss_of(context, {0, 0, 0, 0}, {0, 0, 0, 0}, options)));
+        EXPECT_EQ(loss_of(context, {}, {}, options), 0.0f);
       }
     }
-  }
+  });
 }
 
 TEST(IouLoss, EqualSidesShareTheDerivative) {
-  for (const auto& context : backends_under_test()) {
-    Tape tape(*context);
+  for_each_backend([&](Context& context) {
+    Tape tape(context);
     const std::vector<float> sides{2, 2, 2, 2}, one{1};
-    const Variable predicted = tape.input(Tensor::from_host<float>(*context, {1, 4}, sides));
-    const Variable loss = iou_loss(tape, predicted, Tensor::from_host<float>(*context, {1, 4}, sides),
-                                   Tensor::from_host<float>(*context, {1}, one), {.kind = IouLossKind::linear_iou});
+    const Variable predicted = tape.input(Tensor::from_host<float>(context, {1, 4}, sides));
+    const Variable loss = iou_loss(tape, predicted, Tensor::from_host<float>(context, {1, 4}, sides),
+                                   Tensor::from_host<float>(context, {1}, one), {.kind = IouLossKind::linear_iou});
     tape.backward(loss);
     // I = U = 16; dI/dl = 4/2, dU/dl = 4 - 2: d(1 - (I+1)/(U+1)) = -(2 - 2)/17 = 0.
-    for (const float value : tape.gradient(predicted).to_host<float>(*context)) EXPECT_NEAR(value, 0.0, 1e-7);
-  }
+    for (const float value : tape.gradient(predicted).to_host<float>(context)) EXPECT_NEAR(value, 0.0, 1e-7);
+  });
 }
 
 TEST(DistanceIou, PlainOverlap) {
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     const std::vector<float> p{1, 1, 1, 1, 0, 0, 0, 0, 1, 2, 1, 2}, t{2, 2, 2, 2, 0, 0, 0, 0, 2, 1, 2, 1};
-    const std::vector<float> iou = distance_iou(*context, Tensor::from_host<float>(*context, {3, 4}, p),
-                                                Tensor::from_host<float>(*context, {3, 4}, t))
-                                       .to_host<float>(*context);
+    const std::vector<float> iou = distance_iou(context, Tensor::from_host<float>(context, {3, 4}, p),
+                                                Tensor::from_host<float>(context, {3, 4}, t))
+                                       .to_host<float>(context);
     EXPECT_FLOAT_EQ(iou[0], 0.25f);
     EXPECT_EQ(iou[1], 0.0f);
     EXPECT_FLOAT_EQ(iou[2], 1.0f / 3);
-  }
+  });
 }
 
 }  // namespace

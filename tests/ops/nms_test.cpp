@@ -77,36 +77,36 @@ std::vector<ScoredBox> random_boxes(int count, uint64_t sample, int classes) {
 }
 
 TEST(Nms, AgreesWithAllPairs) {
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     for (const int classes : {1, 3}) {
       const std::vector<std::vector<ScoredBox>> images{random_boxes(700, 1, classes), {}, random_boxes(33, 2, classes)};
       for (const float threshold : {0.3f, 0.6f, 1.0f}) {
         for (const bool class_aware : {true, false}) {
-          expect_kept(*context, images, {threshold, 1000, class_aware});
-          expect_kept(*context, images, {threshold, 10, class_aware});
+          expect_kept(context, images, {threshold, 1000, class_aware});
+          expect_kept(context, images, {threshold, 10, class_aware});
         }
       }
     }
-  }
+  });
 }
 
 TEST(Nms, OverlapOfExactlyTheThresholdStays) {
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     const std::vector<ScoredBox> halves{{0, 0, 4, 4, .9, 0, 1}, {0, 0, 4, 2, .8, 0, 2}, {0, 0, 4, 2.5, .7, 0, 3}};
-    expect_kept(*context, {halves}, {0.5f, 3, true});
-    const Candidates kept = nms(*context, upload(*context, {halves}, 3), {0.5f, 3, true});
-    EXPECT_EQ(kept.counts.to_host<int32_t>(*context)[0], 2);
-  }
+    expect_kept(context, {halves}, {0.5f, 3, true});
+    const Candidates kept = nms(context, upload(context, {halves}, 3), {0.5f, 3, true});
+    EXPECT_EQ(kept.counts.to_host<int32_t>(context)[0], 2);
+  });
 }
 
 TEST(Nms, EmptyBoxesAndScoresThatAreNoNumbers) {
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     const std::vector<ScoredBox> boxes{{5, 5, 5, 5, .5, 0, 1}, {5, 5, 5, 5, .4, 0, 2}, {0, 0, 9, 9, nan, 0, 3}};
-    const Candidates kept = nms(*context, upload(*context, {boxes}, 3), {0.5f, 5, true});
-    EXPECT_EQ(kept.rows.to_host<int32_t>(*context), (std::vector<int32_t>{1, 2, 0, 0, 0}));
-    EXPECT_EQ(kept.counts.to_host<int32_t>(*context)[0], 2);
-  }
+    const Candidates kept = nms(context, upload(context, {boxes}, 3), {0.5f, 5, true});
+    EXPECT_EQ(kept.rows.to_host<int32_t>(context), (std::vector<int32_t>{1, 2, 0, 0, 0}));
+    EXPECT_EQ(kept.counts.to_host<int32_t>(context)[0], 2);
+  });
 }
 
 }  // namespace

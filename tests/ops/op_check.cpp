@@ -9,7 +9,9 @@
 #include <sstream>
 
 #include "engine/core/device.h"
+#include "engine/core/dispatch.h"
 #include "engine/core/rng.h"
+#include "tests/ops/guarded_allocator.h"
 
 namespace tessera::testing_support {
 
@@ -72,18 +74,55 @@ std::vector<std::vector<double>> oracle_values(const std::vector<OpInput>& input
 
 }  // namespace
 
+namespace {
+
+std::unique_ptr<Context> make_context_under_test(const Device& device, const EmulatorSchedule& schedule) {
+  const auto allocator = make_guarded_allocator();
+  switch (device.backend) {
+    case Backend::cpu:
+      return std::make_unique<CpuContext>(0, allocator);
+    case Backend::emulated:
+      return std::make_unique<EmulatedContext>(schedule, allocator);
+    default:
+      return make_context(device);
+  }
+}
+
 std::vector<std::unique_ptr<Context>> backends_under_test() {
   const char* names = std::getenv("TESSERA_BACKENDS");
+  const char* only_schedule = std::getenv("TESSERA_EMULATOR");
   std::stringstream list(names != nullptr ? names : "cpu");
   std::vector<std::unique_ptr<Context>> contexts;
   for (std::string name; std::getline(list, name, ',');) {
     try {
-      contexts.push_back(make_context(parse_device(name)));
+      const Device device = parse_device(name);
+      if (device.backend == Backend::emulated && only_schedule == nullptr) {
+        contexts.push_back(make_context_under_test(device, EmulatorSchedule::forward()));
+        contexts.push_back(make_context_under_test(device, EmulatorSchedule::shuffled()));
+      } else {
+        const EmulatorSchedule schedule = parse_emulator_schedule(only_schedule != nullptr ? only_schedule : "");
+        contexts.push_back(make_context_under_test(device, schedule));
+      }
     } catch (const Error& error) {
       ADD_FAILURE() << "required backend '" << name << "' is missing: " << error.what();
     }
   }
   return contexts;
+}
+
+}  // namespace
+
+void for_each_backend(const std::function<void(Context&)>& test) {
+  std::string missing;
+  for (const auto& context : backends_under_test()) {
+    SCOPED_TRACE(backend_name(context->backend()));
+    try {
+      test(*context);
+    } catch (const MissingKernel& error) {
+      missing = std::string(backend_name(context->backend())) + ": " + error.what();
+    }
+  }
+  if (!missing.empty()) GTEST_SKIP() << missing;
 }
 
 OpInput random_input(const Shape& shape, uint64_t sample, double deviation, double mean) {
@@ -102,12 +141,12 @@ OpInput random_input_away_from_zero(const Shape& shape, uint64_t sample, double 
 void check_op_forward(const std::string& name, const std::vector<OpInput>& inputs, const OpUnderTest& op,
                       const OpOracle& oracle, const OpTolerance& tolerance) {
   const std::vector<double> expected = oracle(oracle_values(inputs));
-  for (const auto& context : backends_under_test()) {
-    const std::string where = name + " on " + backend_name(context->backend());
-    const Run first = run(*context, inputs, op, false);
+  for_each_backend([&](Context& context) {
+    const std::string where = name + " on " + backend_name(context.backend());
+    const Run first = run(context, inputs, op, false);
     expect_output(where, first.output, expected, tolerance);
-    EXPECT_TRUE(same_bits(first.output, run(*context, inputs, op, false).output)) << where << ": not repeatable";
-  }
+    EXPECT_TRUE(same_bits(first.output, run(context, inputs, op, false).output)) << where << ": not repeatable";
+  });
 }
 
 void check_op(const std::string& name, const std::vector<OpInput>& inputs, const OpUnderTest& op,
@@ -146,10 +185,10 @@ void check_op(const std::string& name, const std::vector<OpInput>& inputs, const
     }
   }
 
-  for (const auto& context : backends_under_test()) {
-    const std::string where = name + " on " + backend_name(context->backend());
-    const Run first = run(*context, inputs, op, true);
-    const Run second = run(*context, inputs, op, true);
+  for_each_backend([&](Context& context) {
+    const std::string where = name + " on " + backend_name(context.backend());
+    const Run first = run(context, inputs, op, true);
+    const Run second = run(context, inputs, op, true);
     expect_output(where, first.output, expected, tolerance);
     EXPECT_TRUE(same_bits(first.output, second.output)) << where << ": forward is not repeatable";
     std::vector<double> largest(inputs.size(), 0.0);
@@ -172,7 +211,7 @@ void check_op(const std::string& name, const std::vector<OpInput>& inputs, const
                       << ", expected " << derivative.value;
       }
     }
-  }
+  });
 }
 
 }  // namespace tessera::testing_support

@@ -12,9 +12,11 @@
 
 namespace tessera::testing_support {
 
-// Backends under test: TESSERA_BACKENDS (comma separated, default "cpu"). A named backend that this build lacks makes
-// the calling test fail.
-std::vector<std::unique_ptr<Context>> backends_under_test();
+// Calls test for each backend of TESSERA_BACKENDS (comma separated, default "cpu"); "emulated" comes twice, with
+// threads in order and late copies, and shuffled with early ones (once when TESSERA_EMULATOR names a schedule). A named
+// backend that this build or machine lacks makes the calling test fail; a kernel in kernels/not_yet.inc makes it count
+// as skipped. Memory of the backends is not a number until it is written, and guarded (tests/ops/guarded_allocator.h).
+void for_each_backend(const std::function<void(Context&)>& test);
 
 // Values of one input of an op, in double; rounded to f32 before either side sees them.
 struct OpInput {

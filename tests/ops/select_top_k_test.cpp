@@ -56,52 +56,52 @@ void expect_selection(Context& context, const PyramidGeometry& geometry, const s
 
 TEST(SelectTopK, AgreesWithAFullSort) {
   const PyramidGeometry geometry = small_pyramid(2);
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     for (const int classes : {1, 5, 19}) {
       const std::vector<float> logits = random_logits(geometry.rows() * classes, 41, -2.0);
       const std::vector<float> quality = random_logits(geometry.rows(), 42, 1.0);
       for (const CandidateRule rule :
            {CandidateRule::class_probability, CandidateRule::product, CandidateRule::root_of_product}) {
-        expect_selection(*context, geometry, logits, quality, classes, {.rule = rule, .threshold = 0.2f, .k = 100});
+        expect_selection(context, geometry, logits, quality, classes, {.rule = rule, .threshold = 0.2f, .k = 100});
       }
-      expect_selection(*context, geometry, logits, {}, classes, {.threshold = 0.05f, .k = 1000});
+      expect_selection(context, geometry, logits, {}, classes, {.threshold = 0.05f, .k = 1000});
     }
-  }
+  });
 }
 
 TEST(SelectTopK, ThresholdsAtTheEnds) {
   const PyramidGeometry geometry = small_pyramid(1);
   const std::vector<float> logits = random_logits(geometry.rows() * 2, 43, 0.0);
   const std::vector<float> quality = random_logits(geometry.rows(), 44, 0.0);
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     for (const float threshold : {0.0f, 0.5f, 1.0f}) {
-      expect_selection(*context, geometry, logits, quality, 2, {.threshold = threshold, .k = 50});
+      expect_selection(context, geometry, logits, quality, 2, {.threshold = threshold, .k = 50});
     }
-  }
+  });
 }
 
 // Equal values: the earlier row wins, then the lower class. The threshold itself does not pass.
 TEST(SelectTopK, TiesAndTheThresholdItself) {
   PyramidGeometry geometry(1);
   geometry.add_level(2, 2, 8);
-  for (const auto& context : backends_under_test()) {
-    expect_selection(*context, geometry, {1, 1, 1, 1, 1, 1, 1, 2}, {0, 0, 0, 0}, 2, {.threshold = 0.05f, .k = 3});
-    expect_selection(*context, geometry, {0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0}, 2, {.threshold = 0.5f, .k = 3});
-  }
+  for_each_backend([&](Context& context) {
+    expect_selection(context, geometry, {1, 1, 1, 1, 1, 1, 1, 2}, {0, 0, 0, 0}, 2, {.threshold = 0.05f, .k = 3});
+    expect_selection(context, geometry, {0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0}, 2, {.threshold = 0.5f, .k = 3});
+  });
 }
 
 TEST(SelectTopK, IgnoresNotANumberAndTakesInfinity) {
   PyramidGeometry geometry(1);
   geometry.add_level(1, 3, 8);
   const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
-  for (const auto& context : backends_under_test()) {
+  for_each_backend([&](Context& context) {
     const TopKSelection selection =
-        select_top_k(*context, Tensor::from_host<float>(*context, {3, 1}, std::vector<float>{nan, infinity, -infinity}),
+        select_top_k(context, Tensor::from_host<float>(context, {3, 1}, std::vector<float>{nan, infinity, -infinity}),
                      {}, geometry, {.k = 3});
-    EXPECT_EQ(selection.counts.to_host<int32_t>(*context)[0], 1);
-    EXPECT_EQ(selection.rows.to_host<int32_t>(*context)[0], 1);
-    EXPECT_EQ(selection.values.to_host<float>(*context)[0], 1.0f);
-  }
+    EXPECT_EQ(selection.counts.to_host<int32_t>(context)[0], 1);
+    EXPECT_EQ(selection.rows.to_host<int32_t>(context)[0], 1);
+    EXPECT_EQ(selection.values.to_host<float>(context)[0], 1.0f);
+  });
 }
 
 TEST(SelectTopK, PlansWithoutData) {

@@ -1,0 +1,312 @@
+#include "kernels/emulator/executor.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "kernels/emulator/device_calls.h"
+#include "kernels/emulator/execution.h"
+#include "kernels/emulator/language.h"
+#include "kernels/emulator/sanitizers.h"
+
+namespace tessera {
+
+inline namespace emulated_port {
+constinit thread_local uint3 threadIdx{}, blockIdx{};
+constinit thread_local dim3 blockDim{}, gridDim{};
+}  // namespace emulated_port
+
+namespace emulator {
+
+thread_local Execution* current_execution = nullptr;
+
+namespace {
+
+// Limits of compute capability 8.6 and of every CUDA launch.
+constexpr uint64_t kMostThreads = 1024, kMostThreadsZ = 64;
+constexpr uint64_t kMostBlocksX = 0x7fffffff, kMostBlocksYZ = 65535;
+constexpr size_t kMostSharedBytes = 99 << 10;
+
+void check_shape(const LaunchShape& shape) {
+  const auto text = [](const dim3& size) {
+    return "(" + std::to_string(size.x) + ", " + std::to_string(size.y) + ", " + std::to_string(size.z) + ")";
+  };
+  const auto refuse = [&](const std::string& reason) {
+    throw std::invalid_argument("launch at " + std::string(shape.file) + ":" + std::to_string(shape.line) + ": " +
+                                reason);
+  };
+  const uint64_t threads = uint64_t{shape.block.x} * shape.block.y * shape.block.z;
+  if (threads == 0) refuse("a block without threads: " + text(shape.block));
+  if (shape.block.x > kMostThreads || shape.block.y > kMostThreads || shape.block.z > kMostThreadsZ ||
+      threads > kMostThreads) {
+    refuse("block " + text(shape.block) + " has more threads than a block may have (1024, z 64)");
+  }
+  if (shape.grid.x > kMostBlocksX || shape.grid.y > kMostBlocksYZ || shape.grid.z > kMostBlocksYZ) {
+    refuse("grid " + text(shape.grid) + " is larger than a grid may be (2147483647, 65535, 65535)");
+  }
+  if (shape.shared_bytes > kMostSharedBytes) {
+    refuse(std::to_string(shape.shared_bytes) + " bytes of shared memory, a block may have 101376");
+  }
+}
+
+uint64_t next_random(uint64_t& state) {  // splitmix64
+  uint64_t z = (state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+void thread_returned() {
+  {
+    [[maybe_unused]] const NotOfTheKernel quiet;  // ends before the switch: the fiber may come back under another name
+    Execution& execution = *current_execution;
+    Thread& thread = *execution.running;
+    Block& block = *thread.block;
+    thread.state = ThreadState::returned;
+    forget_copies(thread);
+    race_release(&execution.end_object);
+    --block.alive;
+    --execution.live;
+    if (execution.shape.cooperative) --execution.grid_total;
+    if (block.alive > 0 && block.arrived == block.alive) release_block_barrier(execution, block);
+  }
+  run_next(*current_execution);
+}
+
+// What every fiber does: one thread after another, for as long as the pool lives.
+void thread_loop() {
+  for (;;) {
+    race_acquire(&current_execution->start_object);
+    current_execution->body(current_execution->arguments);
+    thread_returned();
+  }
+}
+
+void switch_to(Execution& execution, Thread* next) {
+  Thread* const previous = execution.running;
+  if (next == previous) return;
+  execution.running = next;
+  if (next != nullptr) {
+    threadIdx = next->index;
+    blockIdx = next->block->index;
+  }
+  Fiber::switch_to(previous != nullptr ? previous->fiber : execution.host,
+                   next != nullptr ? next->fiber : execution.host);
+}
+
+std::unique_ptr<Block> make_block(Execution& execution, uint64_t linear, size_t first_thread) {
+  const dim3 &grid = execution.shape.grid, &size = execution.shape.block;
+  const size_t threads = size_t{size.x} * size.y * size.z;
+  auto block = std::make_unique<Block>();
+  block->index = {static_cast<unsigned>(linear % grid.x), static_cast<unsigned>(linear / grid.x % grid.y),
+                  static_cast<unsigned>(linear / grid.x / grid.y)};
+  block->alive = static_cast<int>(threads);
+  block->warps.resize((threads + kWarpSize - 1) / kWarpSize);
+  while (execution.pool.size() < first_thread + threads) {
+    execution.pool.push_back(std::make_unique<Thread>(&thread_loop));
+  }
+  for (size_t i = 0; i < threads; ++i) {
+    Thread& thread = *execution.pool[first_thread + i];
+    const unsigned linear_thread = static_cast<unsigned>(i);
+    thread.index = {linear_thread % size.x, linear_thread / size.x % size.y, linear_thread / (size.x * size.y)};
+    thread.linear = static_cast<int>(i);
+    thread.lane = thread.linear % kWarpSize;
+    thread.block = block.get();
+    thread.warp = &block->warps[i / kWarpSize];
+    thread.warp->lanes[thread.lane] = &thread;
+    thread.state = ThreadState::ready;
+    block->threads.push_back(&thread);
+  }
+  if (execution.shape.shared_bytes > 0) {
+    block->shared.push_back(
+        new_shared_array(nullptr, execution.shape.shared_bytes, 128, execution.shape.file, execution.shape.line));
+  }
+  return block;
+}
+
+const char* wait_name(ThreadState state) {
+  switch (state) {
+    case ThreadState::at_block_barrier:
+      return "__syncthreads";
+    case ThreadState::at_warp_operation:
+      return "a warp operation";
+    case ThreadState::at_grid_barrier:
+      return "the grid barrier";
+    case ThreadState::ready:
+    case ThreadState::returned:
+      break;
+  }
+  return "nothing";
+}
+
+// Of a thread in a warp operation: the lane that will never come, if there is one.
+std::string missing_lane(const Thread& thread) {
+  if (thread.state != ThreadState::at_warp_operation) return {};
+  for (const WarpGroup& group : thread.warp->groups) {
+    if (group.arrived == 0 || (group.mask >> thread.lane & 1u) == 0) continue;
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      const bool named = (group.mask >> lane & 1u) != 0;
+      if (named && thread.warp->lanes[lane]->state == ThreadState::returned) {
+        return "; lane " + std::to_string(lane) + " of its mask has returned from the kernel";
+      }
+    }
+  }
+  return {};
+}
+
+std::string describe_deadlock(const Execution& execution) {
+  constexpr int kMostPlaces = 6;
+  std::string text = "deadlock, " + std::to_string(execution.live) + " threads wait:";
+  std::string last;
+  int places = 0;
+  for (const Block* block : execution.blocks) {
+    for (const Thread* thread : block->threads) {
+      if (thread->state == ThreadState::returned) continue;
+      const std::string wait =
+          std::string(wait_name(thread->state)) + " at " + thread->file + ":" + std::to_string(thread->line);
+      if (wait == last) continue;
+      last = wait;
+      if (places++ < kMostPlaces) text += "\n  " + place_of(*thread) + " in " + wait + missing_lane(*thread);
+    }
+  }
+  return text;
+}
+
+// Threads of a launch that failed stay where they were; their stacks are used again from the top.
+void abandon_threads(Execution& execution) {
+  for (const auto& thread : execution.pool) {
+    if (thread->state == ThreadState::returned) continue;
+    thread->state = ThreadState::returned;
+    forget_copies(*thread);
+    thread->fiber.restart();
+  }
+}
+
+void run_blocks(Execution& execution, const std::vector<std::unique_ptr<Block>>& blocks) {
+  execution.queue.clear();
+  execution.head = 0;
+  execution.blocks.clear();
+  std::vector<Thread*> threads;
+  for (const auto& block : blocks) {
+    execution.blocks.push_back(block.get());
+    threads.insert(threads.end(), block->threads.begin(), block->threads.end());
+  }
+  execution.live = execution.grid_total = static_cast<int>(threads.size());
+  execution.grid_arrived = 0;
+  make_ready(execution, threads);
+  execution.host.adopt_thread();
+  race_release(&execution.start_object);
+  run_next(execution);
+  if (execution.shape.cooperative) race_acquire(&execution.end_object);
+  if (execution.error.empty() && execution.live > 0) execution.error = describe_deadlock(execution);
+  for (const auto& block : blocks) {
+    if (execution.error.empty()) check_shared_guards(execution, *block);
+    free_shared_arrays(*block);
+  }
+  execution.blocks.clear();
+  if (!execution.error.empty()) abandon_threads(execution);
+}
+
+}  // namespace
+
+Thread& running_thread() { return *current_execution->running; }
+
+std::string place_of(const Thread& thread) {
+  const auto text = [](const uint3& index) {
+    return "(" + std::to_string(index.x) + ", " + std::to_string(index.y) + ", " + std::to_string(index.z) + ")";
+  };
+  return "block " + text(thread.block->index) + " thread " + text(thread.index);
+}
+
+void make_ready(Execution& execution, std::vector<Thread*>& threads) {
+  for (Thread* thread : threads) thread->state = ThreadState::ready;
+  if (execution.schedule.order == EmulatorSchedule::Order::shuffled) {
+    // Warps in random order, lanes in random order within their warp: a warp runs as far ahead as it can.
+    const uint64_t key = next_random(execution.random_state);
+    const auto rank = [key](const Thread* thread) {
+      uint64_t warp = key ^ static_cast<uint64_t>(thread->linear / kWarpSize);
+      uint64_t own = key + static_cast<uint64_t>(thread->linear);
+      return std::pair(next_random(warp), next_random(own));
+    };
+    std::sort(threads.begin(), threads.end(), [&](const Thread* a, const Thread* b) { return rank(a) < rank(b); });
+  } else if (execution.head > execution.queue.size() / 2) {
+    execution.queue.erase(execution.queue.begin(), execution.queue.begin() + static_cast<ptrdiff_t>(execution.head));
+    execution.head = 0;
+  }
+  execution.queue.insert(execution.queue.end(), threads.begin(), threads.end());
+}
+
+void run_next(Execution& execution) {
+  if (execution.head == execution.queue.size()) {
+    switch_to(execution, nullptr);
+  } else if (execution.schedule.order == EmulatorSchedule::Order::shuffled) {
+    Thread* next = execution.queue.back();
+    execution.queue.pop_back();
+    switch_to(execution, next);
+  } else {
+    switch_to(execution, execution.queue[execution.head++]);
+  }
+}
+
+void fail(const std::string& reason, const char* file, int line) {
+  {
+    [[maybe_unused]] const NotOfTheKernel quiet;
+    Execution& execution = *current_execution;
+    if (execution.error.empty()) {
+      execution.error =
+          std::string(file) + ":" + std::to_string(line) + ": " + reason + " (" + place_of(*execution.running) + ")";
+    }
+  }
+  switch_to(*current_execution, nullptr);
+  __builtin_unreachable();
+}
+
+unsigned lane() { return static_cast<unsigned>(running_thread().lane); }
+
+Executor::Executor(const EmulatorSchedule& schedule) : execution_(std::make_unique<Execution>()) {
+  execution_->schedule = schedule;
+}
+
+Executor::~Executor() = default;
+
+void Executor::run(const LaunchShape& shape, void (*body)(void*), void* arguments) {
+  check_shape(shape);
+  [[maybe_unused]] const NotOfTheKernel quiet;
+  Execution& execution = *execution_;
+  std::lock_guard lock(execution.mutex);
+  if (current_execution != nullptr) throw std::logic_error("a kernel launched a kernel");
+  execution.shape = shape;
+  execution.body = body;
+  execution.arguments = arguments;
+  execution.error.clear();
+  execution.random_state = execution.schedule.seed;
+  blockDim = shape.block;
+  gridDim = shape.grid;
+  struct Current {
+    explicit Current(Execution& running) { current_execution = &running; }
+    ~Current() { current_execution = nullptr; }
+  } const current(execution);
+
+  const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
+  const size_t threads = size_t{shape.block.x} * shape.block.y * shape.block.z;
+  std::vector<std::unique_ptr<Block>> resident;
+  if (shape.cooperative) {
+    for (uint64_t i = 0; i < blocks; ++i) resident.push_back(make_block(execution, i, i * threads));
+    run_blocks(execution, resident);
+  } else {
+    for (uint64_t i = 0; i < blocks && execution.error.empty(); ++i) {
+      // For race checking between blocks, consecutive ones differ in their threads' identities and stacks.
+      const size_t first_thread = kRaceCheck && i % 2 == 1 ? threads : 0;
+      resident.clear();
+      resident.push_back(make_block(execution, i, first_thread));
+      run_blocks(execution, resident);
+    }
+  }
+  race_acquire(&execution.end_object);
+  if (!execution.error.empty()) {
+    throw std::runtime_error(execution.error + "\n  in the kernel launched at " + shape.file + ":" +
+                             std::to_string(shape.line));
+  }
+}
+
+}  // namespace emulator
+}  // namespace tessera

@@ -1,0 +1,40 @@
+// Runs launches of CUDA kernels on the calling CPU thread: one fiber per thread of a block, one block after another
+// (all blocks at once for a cooperative launch).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "kernels/context.h"
+#include "kernels/emulator/vector_types.h"
+
+namespace tessera::emulator {
+
+struct LaunchShape {
+  dim3 grid, block;
+  size_t shared_bytes;  // dynamic
+  bool cooperative;
+  const char* file;  // of the launch
+  int line;
+};
+
+struct Execution;
+
+class Executor {
+ public:
+  explicit Executor(const EmulatorSchedule& schedule);
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  // Calls body(arguments) once per thread, with threadIdx and its like set. Throws std::invalid_argument for a shape
+  // that a device of compute capability 8.6 would refuse, std::runtime_error with the place for what a kernel does
+  // wrong: divergent barriers, missing lanes, deadlock, writes beyond a shared array.
+  void run(const LaunchShape& shape, void (*body)(void*), void* arguments);
+
+ private:
+  std::unique_ptr<Execution> execution_;
+};
+
+}  // namespace tessera::emulator
