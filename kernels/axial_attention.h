@@ -38,7 +38,7 @@ struct AxialAttentionBackwardArgs {
   bool along_columns;
 };
 
-void axial_attention_forward(CpuContext& context, const AxialAttentionForwardArgs& args);
-void axial_attention_backward(CpuContext& context, const AxialAttentionBackwardArgs& args);
+TESSERA_KERNEL(axial_attention_forward, AxialAttentionForwardArgs);
+TESSERA_KERNEL(axial_attention_backward, AxialAttentionBackwardArgs);
 
 }  // namespace tessera

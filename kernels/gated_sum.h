@@ -30,7 +30,7 @@ struct GatedSumBackwardArgs {
   int64_t count;
 };
 
-void gated_sum_forward(CpuContext& context, const GatedSumForwardArgs& args);
-void gated_sum_backward(CpuContext& context, const GatedSumBackwardArgs& args);
+TESSERA_KERNEL(gated_sum_forward, GatedSumForwardArgs);
+TESSERA_KERNEL(gated_sum_backward, GatedSumBackwardArgs);
 
 }  // namespace tessera

@@ -22,7 +22,7 @@ struct GeluBackwardArgs {
   int64_t count;
 };
 
-void gelu_forward(CpuContext& context, const GeluForwardArgs& args);
-void gelu_backward(CpuContext& context, const GeluBackwardArgs& args);
+TESSERA_KERNEL(gelu_forward, GeluForwardArgs);
+TESSERA_KERNEL(gelu_backward, GeluBackwardArgs);
 
 }  // namespace tessera

@@ -34,7 +34,7 @@ struct LayerNormBackwardArgs {
   int64_t rows, channels;
 };
 
-void layer_norm_forward(CpuContext& context, const LayerNormForwardArgs& args);
-void layer_norm_backward(CpuContext& context, const LayerNormBackwardArgs& args);
+TESSERA_KERNEL(layer_norm_forward, LayerNormForwardArgs);
+TESSERA_KERNEL(layer_norm_backward, LayerNormBackwardArgs);
 
 }  // namespace tessera

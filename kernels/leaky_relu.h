@@ -23,7 +23,7 @@ struct LeakyReluBackwardArgs {
   float slope;
 };
 
-void leaky_relu_forward(CpuContext& context, const LeakyReluForwardArgs& args);
-void leaky_relu_backward(CpuContext& context, const LeakyReluBackwardArgs& args);
+TESSERA_KERNEL(leaky_relu_forward, LeakyReluForwardArgs);
+TESSERA_KERNEL(leaky_relu_backward, LeakyReluBackwardArgs);
 
 }  // namespace tessera

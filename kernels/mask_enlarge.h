@@ -21,6 +21,6 @@ struct MaskEnlargeArgs {
   float threshold;
 };
 
-void mask_enlarge(CpuContext& context, const MaskEnlargeArgs& args);
+TESSERA_KERNEL(mask_enlarge, MaskEnlargeArgs);
 
 }  // namespace tessera

@@ -23,7 +23,7 @@ struct PositionAddBackwardArgs {
   int64_t images, height, width, channels;
 };
 
-void position_add_forward(CpuContext& context, const PositionAddForwardArgs& args);
-void position_add_backward(CpuContext& context, const PositionAddBackwardArgs& args);
+TESSERA_KERNEL(position_add_forward, PositionAddForwardArgs);
+TESSERA_KERNEL(position_add_backward, PositionAddBackwardArgs);
 
 }  // namespace tessera
