@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector.h"
+#include "kernels/cpu/winograd_tiles.h"
 #include "kernels/cpu/winograd_transforms.h"
 
 namespace tessera {
@@ -14,15 +15,17 @@ namespace {
 
 using namespace winograd;
 
-constexpr int64_t kBlockTiles = 96;   // tiles of a task: enough work for each element's weights, read once per block
-constexpr int64_t kPanelDepth = 256;  // source channels of a panel: 16 KiB of weights
-constexpr int64_t kChainDepth = 32;   // products added one by one; longer chains lose bits that the transforms amplify
-constexpr int64_t kChunkChannels = 64;  // destination channels between two inverse transforms
-constexpr int64_t kSkew = 16;           // floats between elements, or all 36 would fall into one set of the cache
-constexpr int kNarrowRows = 8;          // rows of a register tile that is one register wide
-constexpr int64_t kCells = kOutputs * kOutputs;
+constexpr int64_t kBlockTiles = 48;      // tiles of a task: enough work for the weights, read once per block
+constexpr int64_t kLeastTiles = 24;      // of a task, when there are few
+constexpr int64_t kPanelDepth = 256;     // source channels of a panel: 16 KiB of weights
+constexpr int64_t kChainDepth = 32;      // products added one by one; longer chains lose what the transforms amplify
+constexpr int64_t kChunkChannels = 256;  // destination channels between two inverse transforms
+constexpr int64_t kLine = 16;            // floats of a line of the cache
+constexpr int64_t kSkew = kLine;         // floats between elements, or all 36 would fall into one set of the cache
+constexpr int kNarrowRows = 8;           // rows of a register tile that is one register wide
 constexpr int64_t kWide = 2 * kLanes;
-static_assert(kBlockTiles % kTileRows == 0 && kBlockTiles % kNarrowRows == 0 && kChunkChannels % kWide == 0);
+static_assert(kLeastTiles % kTileRows == 0 && kLeastTiles % kNarrowRows == 0 && kBlockTiles % kLeastTiles == 0);
+static_assert(kChunkChannels % kWide == 0);
 
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
@@ -41,117 +44,76 @@ struct Layout {
   int64_t scratch(int64_t tiles) const { return kElements * (source_element(tiles) + dest_element(tiles)); }
 };
 
-// Rows x Registers sums of `depth` products in chains of kChainDepth; `to` receives them or is added to.
+// Rows x Registers sums of `depth` products; `to` receives them or is added to. Chains run in registers, their totals
+// lie beside them in the nearest cache.
 template <int Rows, int Registers>
 [[gnu::noinline]] void multiply_rows(const float* rows, int64_t row_step, int64_t depth, const float* panel, float* to,
                                      int64_t to_step, bool add) {
+  const float* a[Rows];
+  Vector total[Rows][Registers];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    a[r] = rows + r * row_step;
+#pragma GCC unroll 2
+    for (int v = 0; v < Registers; ++v) total[r][v] = add ? load_vector(to + r * to_step + v * kLanes) : Vector{};
+  }
   for (int64_t begin = 0; begin < depth; begin += kChainDepth) {
     Vector sum[Rows][Registers] = {};
-    const int64_t count = std::min(kChainDepth, depth - begin);
-    const float* a = rows + begin;
-    for (int64_t k = 0; k < count; ++k) {
+    const int64_t end = std::min(begin + kChainDepth, depth);
+    for (int64_t k = begin; k < end; ++k) {
       Vector b[Registers];
 #pragma GCC unroll 2
       for (int v = 0; v < Registers; ++v) b[v] = load_vector(panel + v * kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-        for (int v = 0; v < Registers; ++v) sum[r][v] += a[r * row_step + k] * b[v];
+        for (int v = 0; v < Registers; ++v) sum[r][v] += a[r][k] * b[v];
       }
       panel += Registers * kLanes;
     }
-    const bool adds = add || begin > 0;
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-      for (int v = 0; v < Registers; ++v) {
-        float* at = to + r * to_step + v * kLanes;
-        store_vector(at, adds ? load_vector(at) + sum[r][v] : sum[r][v]);
-      }
+      for (int v = 0; v < Registers; ++v) total[r][v] += sum[r][v];
     }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Registers; ++v) store_vector(to + r * to_step + v * kLanes, total[r][v]);
   }
 }
 
-// One block of tiles of one map: transforms in, products, transform out.
+// One block of tiles: transforms in, products, transform out.
 class TileBlock {
  public:
-  TileBlock(const WinogradProduct& product, const Layout& layout, int64_t tiles, const float* zeros, float* scratch)
+  TileBlock(const WinogradProduct& product, const Layout& layout, const Tiles& tiles, int64_t most, const float* zeros,
+            float* scratch)
       : product_(product),
         layout_(layout),
+        tiles_(tiles),
         zeros_(zeros),
-        source_step_(layout.source_element(tiles)),
-        dest_step_(layout.dest_element(tiles)),
+        source_step_(layout.source_element(most)),
+        dest_step_(layout.dest_element(most)),
         source_(scratch),
         sums_(scratch + kElements * source_step_) {}
 
-  void run(const WinogradMap& map, int64_t begin, int64_t count, const float* weights) {
-    map_ = &map;
+  // Destination channels [channel_begin, channel_end), multiples of kWide or the last.
+  void run(int64_t begin, int64_t count, int64_t channel_begin, int64_t channel_end, const float* weights) {
     count_ = count;
-    for (int64_t i = 0; i < count; ++i) load_tile(begin + i, i);
+    for (int64_t i = 0; i < count; ++i) {
+      transform_source(tiles_.at(begin + i), product_.source, product_.source_channels, product_.padding, zeros_,
+                       source_ + i * layout_.source_step(), source_step_);
+    }
     pad_rows();
-    for (int64_t first = 0; first < layout_.dest_channels; first += layout_.chunk()) {
-      const int64_t last = std::min(layout_.blocks() * kWide, first + layout_.chunk());
+    for (int64_t first = channel_begin; first < channel_end; first += layout_.chunk()) {
+      const int64_t last = std::min(channel_end, first + layout_.chunk());
       for (int64_t element = 0; element < kElements; ++element) multiply(element, first, last, weights);
-      const int64_t channels = std::min(layout_.dest_channels, last) - first;
-      for (int64_t i = 0; i < count; ++i) store_tile(begin + i, i, first, channels);
+      for (int64_t i = 0; i < count; ++i) store_tile(tiles_.at(begin + i), i, first, last - first);
     }
   }
 
  private:
-  struct Tile {
-    int64_t image, y, x;  // first output cell
-  };
-  Tile tile(int64_t index) const {
-    const int64_t across = map_->tiles_across(), down = map_->tiles_down();
-    return {index / across / down, index / across % down * kOutputs, index % across * kOutputs};
-  }
-
-  void load_tile(int64_t index, int64_t row) {
-    const Tile at = tile(index);
-    const float* image = product_.source + (map_->source_row + at.image * map_->source_height * map_->source_width) *
-                                               product_.source_channels;
-    const float* cells[kElements];
-    for (int64_t v = 0; v < kPoints; ++v) {
-      for (int64_t u = 0; u < kPoints; ++u) {
-        const int64_t y = at.y + v - product_.padding, x = at.x + u - product_.padding;
-        const bool inside = y >= 0 && y < map_->source_height && x >= 0 && x < map_->source_width;
-        cells[v * kPoints + u] = inside ? image + (y * map_->source_width + x) * product_.source_channels : zeros_;
-      }
-    }
-    float* to = source_ + row * layout_.source_step();
-    int64_t channel = 0;
-    for (; channel + kLanes <= product_.source_channels; channel += kLanes) {
-      transform_cells<true>(cells, channel, kLanes, to + channel);
-    }
-    const int64_t rest = product_.source_channels - channel;
-    if (rest > 0) transform_cells<false>(cells, channel, rest, to + channel);
-  }
-
-  template <bool Full>
-  [[gnu::always_inline]] void transform_cells(const float* const* cells, int64_t channel, int64_t lanes,
-                                              float* to) const {
-    Vector columns[kPoints][kPoints];  // [u][transformed v]
-#pragma GCC unroll 6
-    for (int u = 0; u < kPoints; ++u) {
-      Vector d[kPoints];
-#pragma GCC unroll 6
-      for (int v = 0; v < kPoints; ++v) {
-        const float* from = cells[v * kPoints + u] + channel;
-        d[v] = Full ? load_vector(from) : load_lanes(from, lanes);
-      }
-      transform_input(d, columns[u]);
-    }
-#pragma GCC unroll 6
-    for (int v = 0; v < kPoints; ++v) {
-      Vector d[kPoints], t[kPoints];
-#pragma GCC unroll 6
-      for (int u = 0; u < kPoints; ++u) d[u] = columns[u][v];
-      transform_input(d, t);
-#pragma GCC unroll 6
-      for (int u = 0; u < kPoints; ++u) store_vector(to + (v * kPoints + u) * source_step_, t[u]);
-    }
-  }
-
   // Register tiles read whole rows of tiles: those past the last tile are zero.
   void pad_rows() {
     const int64_t step = layout_.source_step();
@@ -173,7 +135,11 @@ class TileBlock {
             weights + element * layout_.weight_step() + at * product_.source_channels + channel * width;
         const int64_t rows = width == kLanes ? kNarrowRows : kTileRows;
         const auto product = width == kLanes ? multiply_rows<kNarrowRows, 1> : multiply_rows<kTileRows, 2>;
+        const float* next = panel + depth * width;  // most often the next panel
+        const int64_t share = (depth * width / kLine * rows + count_ - 1) / count_ * kLine;
         for (int64_t row = 0; row < count_; row += rows) {
+          for (int64_t i = 0; i < share; i += kLine) __builtin_prefetch(next + i);
+          next += share;
           product(source + row * layout_.source_step() + channel, layout_.source_step(), depth, panel,
                   sums + row * layout_.chunk() + at - first, layout_.chunk(), channel > 0);
         }
@@ -181,21 +147,27 @@ class TileBlock {
     }
   }
 
-  void store_tile(int64_t index, int64_t row, int64_t first, int64_t channels) const {
-    const Tile at = tile(index);
-    const int64_t height = std::min<int64_t>(kOutputs, map_->dest_height - at.y);
-    const int64_t width = std::min<int64_t>(kOutputs, map_->dest_width - at.x);
-    const int64_t cell = map_->dest_row + (at.image * map_->dest_height + at.y) * map_->dest_width + at.x;
+  void store_tile(const Tile& tile, int64_t row, int64_t first, int64_t channels) const {
     const float* sums = sums_ + row * layout_.chunk();
     for (int64_t channel = 0; channel < channels; channel += kLanes) {
+      float* to = product_.dest + tile.dest_row() * product_.dest_channels + first + channel;
+      for_each_cell(tile, [&](int64_t, int64_t, int64_t offset) { __builtin_prefetch(to + offset + kLine, 1); });
       Vector cells[kOutputs][kOutputs];
       invert(sums + channel, cells);
-      float* to = product_.dest + cell * product_.dest_channels + first + channel;
       if (channels - channel >= kLanes) {
-        store_cells<true>(cells, to, height, width, first + channel, kLanes);
+        store_cells<true>(tile, cells, to, first + channel, kLanes);
       } else {
-        store_cells<false>(cells, to, height, width, first + channel, channels - channel);
+        store_cells<false>(tile, cells, to, first + channel, channels - channel);
       }
+    }
+  }
+
+  // Calls visit(y, x, floats from the first cell).
+  template <typename Visit>
+  [[gnu::always_inline]] void for_each_cell(const Tile& tile, Visit&& visit) const {
+    const int64_t height = tile.height(), width = tile.width();
+    for (int64_t y = 0; y < height; ++y) {
+      for (int64_t x = 0; x < width; ++x) visit(y, x, (y * tile.map->dest_width + x) * product_.dest_channels);
     }
   }
 
@@ -218,32 +190,30 @@ class TileBlock {
   }
 
   template <bool Full>
-  [[gnu::always_inline]] void store_cells(const Vector (&cells)[kOutputs][kOutputs], float* to, int64_t height,
-                                          int64_t width, int64_t channel, int64_t lanes) const {
+  [[gnu::always_inline]] void store_cells(const Tile& tile, const Vector (&cells)[kOutputs][kOutputs], float* to,
+                                          int64_t channel, int64_t lanes) const {
     const auto load = [&](const float* from) { return Full ? load_vector(from) : load_lanes(from, lanes); };
     const Vector bias = product_.bias == nullptr ? Vector{} : load(product_.bias + channel);
-    for (int64_t y = 0; y < height; ++y) {
-      for (int64_t x = 0; x < width; ++x) {
-        float* at = to + (y * map_->dest_width + x) * product_.dest_channels;
-        Vector value = cells[y][x] + bias;
-        if (product_.residual != nullptr) value += load(product_.residual + (at - product_.dest));
-        if (product_.relu) value = value < 0.0f ? Vector{} : value;  // keeps NaN
-        if (Full) {
-          store_vector(at, value);
-        } else {
-          store_lanes(at, value, lanes);
-        }
+    for_each_cell(tile, [&](int64_t y, int64_t x, int64_t offset) {
+      float* at = to + offset;
+      Vector value = cells[y][x] + bias;
+      if (product_.residual != nullptr) value += load(product_.residual + (at - product_.dest));
+      if (product_.relu) value = value < 0.0f ? Vector{} : value;  // keeps NaN
+      if (Full) {
+        store_vector(at, value);
+      } else {
+        store_lanes(at, value, lanes);
       }
-    }
+    });
   }
 
   const WinogradProduct& product_;
   const Layout& layout_;
+  const Tiles& tiles_;
   const float* zeros_;
   const int64_t source_step_, dest_step_;  // between elements
   float* source_;                          // [element][tile][source channel]
   float* sums_;                            // [element][tile][channel of the chunk]
-  const WinogradMap* map_ = nullptr;
   int64_t count_ = 0;
 };
 
@@ -316,44 +286,47 @@ void transform_weights(CpuContext& context, const Layout& layout, const Winograd
 
 }  // namespace
 
+// Both costs in multiply-adds of the register kernels, fitted to times on one core: both fill whole registers of
+// destinations, the elements' products run at 0.87 of the direct kernel's speed, transforms of tiles cost as much as
+// 21 and 14 products a channel, those of the weights 600. It knows nothing of threads: results may not depend on them.
 bool winograd_pays(const WinogradProduct& product) {
   int64_t tiles = 0, cells = 0;
   for (const WinogradMap& map : product.maps) {
     tiles += map.tiles();
     cells += map.images * map.dest_height * map.dest_width;
   }
-  return product.source_channels >= 16 && product.dest_channels >= 4 && tiles >= 32 && 2 * cells >= kCells * tiles;
+  const auto in = static_cast<double>(product.source_channels), out = static_cast<double>(product.dest_channels);
+  const double products = in * static_cast<double>(round_up(product.dest_channels, kWide));
+  const double direct = static_cast<double>(kTaps * kTaps * cells) * products;
+  const double tile = kElements / 0.87 * (products + 21 * in + 14 * out);
+  return product.source_channels >= 8 && static_cast<double>(tiles) * tile + 600 * in * out < direct;
 }
 
 void run_winograd(CpuContext& context, const WinogradProduct& product, const WinogradWeights& weights) {
   const Layout layout{product.source_channels, product.dest_channels};
-  struct Task {
-    const WinogradMap* map;
-    int64_t begin;
-  };
-  int64_t tiles = 0;
-  for (const WinogradMap& map : product.maps) tiles += map.tiles();
-  if (tiles == 0) return;
+  const Tiles tiles(product.maps);
+  if (tiles.count() == 0) return;
+  // Sums do not depend on the division into blocks.
   const int64_t block_tiles =
-      std::clamp(round_up(tiles / (4 * context.threads()), kBlockTiles / 4), kBlockTiles / 4, kBlockTiles);
-  std::vector<Task> tasks;
-  for (const WinogradMap& map : product.maps) {
-    for (int64_t begin = 0; begin < map.tiles(); begin += block_tiles) tasks.push_back({&map, begin});
-  }
-  const auto count = static_cast<int64_t>(tasks.size());
-  const int threads = static_cast<int>(std::min<int64_t>(context.threads(), count));
+      std::clamp(round_up(tiles.count() / (2 * context.threads()), kLeastTiles), kLeastTiles, kBlockTiles);
+  const int64_t blocks = (tiles.count() + block_tiles - 1) / block_tiles;
+  // Few tiles are also divided by destination channels; every part transforms the source again.
+  const int64_t parts = std::clamp<int64_t>(context.threads() / blocks, 1, layout.blocks());
+  const int threads = static_cast<int>(std::min<int64_t>(context.threads(), blocks * parts));
   Scratch<float> transformed(context, static_cast<size_t>(kElements * layout.weight_step()));
   transform_weights(context, layout, weights, transformed.data());
-  const int64_t scratch_step = round_up(layout.scratch(block_tiles), kSkew);
+  const int64_t scratch_step = round_up(layout.scratch(block_tiles), kLine);
   Scratch<float> scratch(context, static_cast<size_t>(threads * scratch_step));
   const std::vector<float> zeros(static_cast<size_t>(product.source_channels), 0.0f);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-    TileBlock block(product, layout, block_tiles, zeros.data(), scratch.data() + omp_get_thread_num() * scratch_step);
+    TileBlock block(product, layout, tiles, block_tiles, zeros.data(),
+                    scratch.data() + omp_get_thread_num() * scratch_step);
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < count; ++i) {
-      const Task& task = tasks[static_cast<size_t>(i)];
-      block.run(*task.map, task.begin, std::min(block_tiles, task.map->tiles() - task.begin), transformed.data());
+    for (int64_t i = 0; i < blocks * parts; ++i) {
+      const int64_t begin = i / parts * block_tiles, part = i % parts;
+      block.run(begin, std::min(block_tiles, tiles.count() - begin), layout.blocks() * part / parts * kWide,
+                std::min(product.dest_channels, layout.blocks() * (part + 1) / parts * kWide), transformed.data());
     }
   }
 }

@@ -125,12 +125,26 @@ TEST(Winograd, SeveralMapsEqualTheirOwnCallsForAnyNumberOfThreads) {
                  forward_weights(weight, in));
     expected.insert(expected.end(), y.begin(), y.end());
   }
-  for (const int threads : {1, 2, 3, 5}) {
+  for (const int threads : {1, 2, 3, 5, 64}) {
     CpuContext context(threads);
     std::vector<float> y(expected.size());
     run_winograd(context, {in, out, 1, maps, x.data(), y.data()}, forward_weights(weight, in));
     EXPECT_EQ(y, expected) << threads;
   }
+}
+
+WinogradProduct shape_of(int64_t images, int64_t height, int64_t width, int64_t in, int64_t out) {
+  return {in, out, 1, {winograd_map(map_case(images, height, width, in, out, 1))}, nullptr, nullptr};
+}
+
+TEST(Winograd, PaysOnLargeMapsOnly) {
+  EXPECT_TRUE(winograd_pays(shape_of(1, 100, 168, 256, 256)));
+  EXPECT_TRUE(winograd_pays(shape_of(1, 100, 168, 256, 1)));
+  EXPECT_TRUE(winograd_pays(shape_of(8, 8, 8, 64, 64)));
+  EXPECT_FALSE(winograd_pays(shape_of(1, 7, 11, 256, 256)));
+  EXPECT_FALSE(winograd_pays(shape_of(8, 5, 5, 64, 64)));
+  EXPECT_FALSE(winograd_pays(shape_of(1, 100, 168, 3, 64)));
+  EXPECT_FALSE(winograd_pays(shape_of(0, 100, 168, 256, 256)));
 }
 
 double root_mean_square(const std::vector<float>& computed, const std::vector<double>& expected, double& largest) {
