@@ -61,6 +61,7 @@ cuda_object = $(if $(CUDA_HOME),$(patsubst %.cu,$(BUILD)/obj/%.cuda.o,$(1)))
 LIBRARY := $(BUILD)/libtessera.a
 BINARY := $(if $(filter release,$(VARIANT)),build/tessera,$(BUILD)/tessera)
 TESTS := $(BUILD)/tessera_tests
+KERNEL_TESTS := $(BUILD)/kernel_tests
 
 V ?= 0
 Q := $(if $(filter 0,$(V)),@)
@@ -141,6 +142,12 @@ $(BINARY): $(call object,$(APP_SOURCES)) $(LIBRARY)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(LDLIBS_ALL) -o $@
 
 $(TESTS): $(call object,$(TEST_SOURCES) $(filter-out $(APP_MAIN),$(APP_SOURCES))) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
+
+# The tests of the emulator and of the ops alone: what the race checker runs.
+KERNEL_TEST_SOURCES := tests/main.cpp $(filter tests/emulator/% tests/ops/%,$(TEST_SOURCES))
+$(KERNEL_TESTS): $(call object,$(KERNEL_TEST_SOURCES)) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
 

@@ -27,10 +27,17 @@ void copy_async(void* destination, const void* source, int bytes, int valid, con
   const auto misaligned = [bytes](const void* pointer) {
     return reinterpret_cast<uintptr_t>(pointer) % static_cast<uintptr_t>(bytes) != 0;
   };
-  if (bytes != 4 && bytes != 8 && bytes != 16) fail("an asynchronous copy moves 4, 8 or 16 bytes", file, line);
-  if (valid < 0 || valid > bytes) fail("more valid bytes than an asynchronous copy moves", file, line);
-  if (misaligned(destination) || misaligned(source)) {
-    fail("misaligned asynchronous copy of " + std::to_string(bytes) + " bytes", file, line);
+  const char* mistake = nullptr;
+  if (bytes != 4 && bytes != 8 && bytes != 16) {
+    mistake = "an asynchronous copy moves 4, 8 or 16 bytes";
+  } else if (valid < 0 || valid > bytes) {
+    mistake = "more valid bytes than an asynchronous copy moves";
+  } else if (misaligned(destination) || misaligned(source)) {
+    mistake = "misaligned asynchronous copy";
+  }
+  if (mistake != nullptr) {
+    report_failure(mistake, file, line);
+    abandon_launch();
   }
   const PendingCopy copy{destination, source, bytes, valid};
   // The hardware may write at any moment between issue and wait: a race checker is told of both ends.

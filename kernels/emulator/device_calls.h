@@ -8,7 +8,10 @@
 
 namespace tessera::emulator {
 
-[[noreturn]] void fail(const std::string& reason, const char* file, int line);
+// Ends the launch of the running thread. In two steps, because its stack is left as it is: what the first call's
+// arguments own is gone before the second leaves for good.
+void report_failure(const std::string& reason, const char* file, int line);
+[[noreturn]] void abandon_launch();
 
 // __syncthreads: returns when every thread of the block that has not returned from the kernel is here.
 void block_barrier(const char* file, int line);

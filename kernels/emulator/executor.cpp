@@ -247,15 +247,15 @@ void run_next(Execution& execution) {
   }
 }
 
-void fail(const std::string& reason, const char* file, int line) {
-  {
-    [[maybe_unused]] const NotOfTheKernel quiet;
-    Execution& execution = *current_execution;
-    if (execution.error.empty()) {
-      execution.error =
-          std::string(file) + ":" + std::to_string(line) + ": " + reason + " (" + place_of(*execution.running) + ")";
-    }
-  }
+void report_failure(const std::string& reason, const char* file, int line) {
+  [[maybe_unused]] const NotOfTheKernel quiet;
+  Execution& execution = *current_execution;
+  if (!execution.error.empty()) return;
+  execution.error =
+      std::string(file) + ":" + std::to_string(line) + ": " + reason + " (" + place_of(*execution.running) + ")";
+}
+
+void abandon_launch() {
   switch_to(*current_execution, nullptr);
   __builtin_unreachable();
 }

@@ -57,9 +57,13 @@ T __ldg(const T* address) {
   return *address;
 }
 
-inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-inline void __threadfence_block() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-[[noreturn]] inline void __trap() { emulator::fail("the kernel called __trap", "", 0); }
+// Emulated threads take turns on one thread of the CPU: only the compiler must keep the order.
+inline void __threadfence() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+inline void __threadfence_block() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+[[noreturn]] inline void __trap(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  emulator::report_failure("the kernel called __trap", file, line);
+  emulator::abandon_launch();
+}
 
 // Atomics on 32- and 64-bit integers. Acquire and release, so that the pattern "fence, count the blocks, the last one
 // combines" is ordered for the race checker as __threadfence orders it on the device.

@@ -55,8 +55,13 @@ inline void unpoison(const void*, size_t) {}
 #if TESSERA_RACE_CHECK
 inline void* make_race_identity() { return __tsan_create_fiber(0); }
 inline void* current_race_identity() { return __tsan_get_current_fiber(); }
+// What it did is ordered before all that the caller does from here on, also when it was stopped half way.
 inline void destroy_race_identity(void* identity) {
-  if (identity != nullptr) __tsan_destroy_fiber(identity);
+  if (identity == nullptr) return;
+  void* const own = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(identity, 1);
+  __tsan_switch_to_fiber(own, 0);
+  __tsan_destroy_fiber(identity);
 }
 inline void switch_race_identity(void* identity) { __tsan_switch_to_fiber(identity, 1); }  // 1: orders nothing
 inline void race_acquire(void* address) { __tsan_acquire(address); }

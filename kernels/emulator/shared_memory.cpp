@@ -55,24 +55,38 @@ void check_shared_guards(Execution& execution, const Block& block) {
   }
 }
 
+namespace {
+
+// Null when the block would have too much shared memory.
+void* add_shared_array(Execution& execution, Block& block, const void* key, size_t bytes, size_t alignment,
+                       const char* file, int line) {
+  [[maybe_unused]] const NotOfTheKernel quiet;
+  block.static_shared_bytes += (bytes + 15) / 16 * 16;
+  const size_t all_bytes = block.static_shared_bytes + execution.shape.shared_bytes;
+  if (block.static_shared_bytes > kMostStaticBytes) {
+    report_failure(std::to_string(block.static_shared_bytes) + " bytes of SHARED arrays, a block may have 49152", file,
+                   line);
+    return nullptr;
+  }
+  if (all_bytes > kMostBytes) {
+    report_failure(std::to_string(all_bytes) + " bytes of shared memory, a block may have 101376", file, line);
+    return nullptr;
+  }
+  block.shared.push_back(new_shared_array(key, bytes, alignment, file, line));
+  return block.shared.back().data();
+}
+
+}  // namespace
+
 void* shared_array(const void* key, size_t bytes, size_t alignment, const char* file, int line) {
   Execution& execution = *current_execution;
   Block& block = *execution.running->block;
   for (const SharedArray& array : block.shared) {
     if (array.key == key) return array.data();
   }
-  [[maybe_unused]] const NotOfTheKernel quiet;
-  block.static_shared_bytes += (bytes + 15) / 16 * 16;
-  if (block.static_shared_bytes > kMostStaticBytes) {
-    fail(std::to_string(block.static_shared_bytes) + " bytes of SHARED arrays, a block may have 49152", file, line);
-  }
-  if (block.static_shared_bytes + execution.shape.shared_bytes > kMostBytes) {
-    fail(std::to_string(block.static_shared_bytes + execution.shape.shared_bytes) +
-             " bytes of shared memory, a block may have 101376",
-         file, line);
-  }
-  block.shared.push_back(new_shared_array(key, bytes, alignment, file, line));
-  return block.shared.back().data();
+  void* added = add_shared_array(execution, block, key, bytes, alignment, file, line);
+  if (added == nullptr) abandon_launch();
+  return added;
 }
 
 void* dynamic_shared_memory() {

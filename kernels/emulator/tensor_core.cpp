@@ -112,7 +112,9 @@ void finish_ldmatrix(void* const* arguments, unsigned) {
 
 void check_aligned(const void* address, size_t bytes, const char* what, const char* file, int line) {
   if (reinterpret_cast<uintptr_t>(address) % bytes != 0) {
-    fail(std::string("misaligned address for ") + what + ": not a multiple of " + std::to_string(bytes), file, line);
+    report_failure(std::string("misaligned address for ") + what + ": not a multiple of " + std::to_string(bytes), file,
+                   line);
+    abandon_launch();
   }
 }
 

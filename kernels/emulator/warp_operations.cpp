@@ -12,62 +12,76 @@ namespace {
 // Of these CUDA promises that memory written by the lanes before is visible to the others after.
 bool orders_memory(WarpOperation operation) { return operation == WarpOperation::synchronise; }
 
-void check_lanes_exist(const Warp& warp, unsigned mask, const char* file, int line) {
+// The mistake of a lane that arrives, or nothing.
+std::string mistake_of(const Thread& thread, unsigned mask, const WarpGroup& group, WarpFinish finish) {
+  const Warp& warp = *thread.warp;
+  if ((mask >> thread.lane & 1u) == 0) return "the mask of a warp operation leaves out its own lane";
   for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
-    const Thread* thread = warp.lanes[lane];
-    if (thread == nullptr || thread->state == ThreadState::returned) {
-      fail("the mask of a warp operation names lane " + std::to_string(lane) + ", which " +
-               (thread == nullptr ? "this block does not have" : "has returned from the kernel"),
-           file, line);
-    }
+    const Thread* other = warp.lanes[lane];
+    if (other != nullptr && other->state != ThreadState::returned) continue;
+    return "the mask of a warp operation names lane " + std::to_string(lane) + ", which " +
+           (other == nullptr ? "this block does not have" : "has returned from the kernel");
   }
+  if (group.arrived == 0 || (group.mask == mask && group.finish == finish)) return {};
+  for (const Thread* other : warp.lanes) {
+    if (other == nullptr || other->state != ThreadState::at_warp_operation) continue;
+    if ((group.mask >> other->lane & 1u) == 0) continue;
+    return "lanes of one warp disagree on the mask or the kind of a warp operation; lane " +
+           std::to_string(other->lane) + " waits at " + other->file + ":" + std::to_string(other->line);
+  }
+  return "lanes of one warp disagree on the mask or the kind of a warp operation";
+}
+
+enum class Arrival { waits, last, failed };
+
+Arrival arrive_at_warp_operation(Execution& execution, Thread& thread, unsigned mask, WarpOperation operation,
+                                 void* arguments, WarpFinish finish) {
+  [[maybe_unused]] const NotOfTheKernel quiet;
+  Warp& warp = *thread.warp;
+  const int first = mask == 0 ? 0 : std::countr_zero(mask);
+  WarpGroup& group = warp.groups[first];
+  const std::string mistake = mistake_of(thread, mask, group, finish);
+  if (!mistake.empty()) {
+    report_failure(mistake, thread.file, thread.line);
+    return Arrival::failed;
+  }
+  group.mask = mask;
+  group.finish = finish;
+  warp.arguments[thread.lane] = arguments;
+  if (orders_memory(operation)) race_release(&warp.arguments[first]);
+  if (++group.arrived < std::popcount(mask)) {
+    thread.state = ThreadState::at_warp_operation;
+    return Arrival::waits;
+  }
+  finish(warp.arguments, mask);
+  group.arrived = 0;
+  std::vector<Thread*> woken;
+  for (unsigned rest = mask & ~(1u << thread.lane); rest != 0; rest &= rest - 1) {
+    woken.push_back(warp.lanes[std::countr_zero(rest)]);
+  }
+  make_ready(execution, woken);
+  return Arrival::last;
 }
 
 }  // namespace
 
 void warp_collective(unsigned mask, WarpOperation operation, void* arguments, WarpFinish finish, const char* file,
                      int line) {
-  [[maybe_unused]] const NotOfTheKernel quiet;
   Execution& execution = *current_execution;
   Thread& thread = *execution.running;
-  Warp& warp = *thread.warp;
   thread.file = file;
   thread.line = line;
-  if ((mask >> thread.lane & 1u) == 0) fail("the mask of a warp operation leaves out its own lane", file, line);
-  check_lanes_exist(warp, mask, file, line);
-  const int first = std::countr_zero(mask);
-  WarpGroup& group = warp.groups[first];
-  if (group.arrived == 0) {
-    group.mask = mask;
-    group.finish = finish;
-  } else if (group.mask != mask || group.finish != finish) {
-    const Thread* other = nullptr;
-    for (int lane = 0; lane < kWarpSize && other == nullptr; ++lane) {
-      const Thread* candidate = warp.lanes[lane];
-      if ((group.mask >> lane & 1u) != 0 && candidate->state == ThreadState::at_warp_operation) other = candidate;
-    }
-    fail("lanes of one warp disagree on the mask or the kind of a warp operation" +
-             (other == nullptr ? std::string()
-                               : "; lane " + std::to_string(other->lane) + " waits at " + other->file + ":" +
-                                     std::to_string(other->line)),
-         file, line);
+  switch (arrive_at_warp_operation(execution, thread, mask, operation, arguments, finish)) {
+    case Arrival::waits:
+      run_next(execution);
+      break;
+    case Arrival::last:
+      break;
+    case Arrival::failed:
+      abandon_launch();
   }
-  warp.arguments[thread.lane] = arguments;
-  if (orders_memory(operation)) race_release(&warp.arguments[first]);
-  if (++group.arrived == std::popcount(mask)) {
-    finish(warp.arguments, mask);
-    group.arrived = 0;
-    std::vector<Thread*> woken;
-    for (unsigned rest = mask & ~(1u << thread.lane); rest != 0; rest &= rest - 1) {
-      woken.push_back(warp.lanes[std::countr_zero(rest)]);
-    }
-    make_ready(execution, woken);
-  } else {
-    thread.state = ThreadState::at_warp_operation;
-    run_next(execution);
-  }
-  if (orders_memory(operation)) race_acquire(&warp.arguments[first]);
+  if (orders_memory(operation)) race_acquire(&thread.warp->arguments[std::countr_zero(mask)]);
 }
 
 void finish_shuffle(void* const* arguments, unsigned mask) {

@@ -46,17 +46,19 @@ std::vector<float> exchange(EmulatedContext& context) {
   return y;
 }
 
-std::vector<float> exchanged() {
+[[maybe_unused]] std::vector<float> exchanged() {
   std::vector<float> expected;
   for (int t = 0; t < kThreads; ++t) expected.push_back(static_cast<float>(3 * (kThreads - 1 - t) + 3 * kThreads));
   return expected;
 }
 
+#if !defined(__SANITIZE_THREAD__)  // which ends the process; below
 TEST(PlantedBug, BarriersOfAnExchange) {
   EXPECT_EQ(schedules_that_fail(exchange<Exchange::right>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(exchange<Exchange::no_barrier_before_read>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(exchange<Exchange::no_barrier_after_read>, exchanged()), 0);
 }
+#endif
 
 // The same through double-buffered asynchronous copies: the copy of the next round flies while this one is read.
 enum class Pipeline { right, no_wait, no_barrier_after_wait, no_trailing_barrier };
@@ -88,18 +90,20 @@ std::vector<float> pipeline(EmulatedContext& context) {
   return y;
 }
 
+#if !defined(__SANITIZE_THREAD__)  // which ends the process; below
 TEST(PlantedBug, WaitsAndBarriersOfAPipeline) {
   EXPECT_EQ(schedules_that_fail(pipeline<Pipeline::right>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(pipeline<Pipeline::no_wait>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(pipeline<Pipeline::no_barrier_after_wait>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(pipeline<Pipeline::no_trailing_barrier>, exchanged()), 0);
 }
+#endif
 
 __global__ void stale_shared_kernel(float* y) {
   SHARED(sum, float[4]);
   if (threadIdx.x == 0) sum[0] += 1.0f;  // never set
   __syncthreads();
-  y[blockIdx.x] = sum[0];
+  if (threadIdx.x == 0) y[blockIdx.x] = sum[0];
 }
 
 TEST(PlantedBug, SharedMemoryIsNotANumberInEveryBlock) {
