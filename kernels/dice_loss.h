@@ -22,6 +22,6 @@ struct DiceLossArgs {
   bool squared;
 };
 
-void dice_loss(CpuContext& context, const DiceLossArgs& args);
+TESSERA_KERNEL(dice_loss, DiceLossArgs);
 
 }  // namespace tessera

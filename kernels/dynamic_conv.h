@@ -28,7 +28,7 @@ struct DynamicConvBackwardArgs {
   int64_t pixels, channels;
 };
 
-void dynamic_conv_forward(CpuContext& context, const DynamicConvForwardArgs& args);
-void dynamic_conv_backward(CpuContext& context, const DynamicConvBackwardArgs& args);
+TESSERA_KERNEL(dynamic_conv_forward, DynamicConvForwardArgs);
+TESSERA_KERNEL(dynamic_conv_backward, DynamicConvBackwardArgs);
 
 }  // namespace tessera

@@ -18,6 +18,6 @@ struct MaskBinaryCrossEntropyArgs {
   float scale;
 };
 
-void mask_binary_cross_entropy(CpuContext& context, const MaskBinaryCrossEntropyArgs& args);
+TESSERA_KERNEL(mask_binary_cross_entropy, MaskBinaryCrossEntropyArgs);
 
 }  // namespace tessera
