@@ -14,17 +14,22 @@ bool winograd_applies(const Conv2dWindow& window) {
   return window.height == 3 && window.width == 3 && window.stride == 1 && window.groups == 1 && window.padding <= 2;
 }
 
+std::vector<WinogradMap> winograd_maps(std::span<const Conv2dMap> maps) {
+  std::vector<WinogradMap> result;
+  for (const Conv2dMap& map : maps) {
+    result.push_back({map.images, map.height, map.width, map.in_row, map.out_height, map.out_width, map.out_row});
+  }
+  return result;
+}
+
 }  // namespace
 
 void conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
   const Conv2dWindow& window = args.window;
   if (winograd_applies(window)) {
-    WinogradProduct product{window.in_channels, window.out_channels, window.padding, {}, args.x, args.y,
-                            args.bias,          args.residual,       args.relu};
-    for (const Conv2dMap& map : args.maps) {
-      product.maps.push_back(
-          {map.images, map.height, map.width, map.in_row, map.out_height, map.out_width, map.out_row});
-    }
+    const WinogradProduct product{
+        window.in_channels, window.out_channels, window.padding, winograd_maps(args.maps), args.x, args.y,
+        args.bias,          args.residual,       args.relu};
     if (winograd_pays(product)) {
       const int64_t depth = window.taps() * window.in_channels;
       run_winograd(context, product, {args.weight, depth, window.in_channels, 1, false, args.scale, nullptr});
@@ -50,6 +55,20 @@ void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& arg
     }
   }
   direct_conv2d_backward_data(context, args);
+}
+
+void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args) {
+  const Conv2dWindow& window = args.window;
+  if (winograd_applies(window)) {
+    const WinogradGradient gradient{
+        window.in_channels, window.out_channels, window.padding, winograd_maps(args.maps), args.x, args.dy,
+        args.scale,         args.dweight};
+    if (winograd_pays(gradient)) {
+      run_winograd(context, gradient);
+      return;
+    }
+  }
+  direct_conv2d_backward_weight(context, args);
 }
 
 // Partial sums of fixed ranges of rows, added in order.

@@ -11,7 +11,8 @@
 //   F(2x2, 3x3), chains of 32                                 0.9, 0.8 | 0.9, 0.8 | 0.9, 0.8
 //   F(6x6, 3x3), points 0 +-1/2 +-1 +-2 inf, chains of 32     11, 13   | 11, 20   | 11, 24
 // The bound asked for was 4: F(4x4) holds it (tests/kernels/winograd_test.cpp), so training and inference both use it;
-// F(6x6) does not, for at most 1.27 times fewer multiplications.
+// F(6x6) does not, for at most 1.27 times fewer multiplications. The gradient of the weights, random dy: 2.6 to 3.4
+// from 64 tiles on, up to 7 below (direct sums are short there), where the direct kernel is used.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +55,21 @@ struct WinogradWeights {
 // Whether this is expected to be faster than the direct product.
 bool winograd_pays(const WinogradProduct& product);
 
+// Sum over all maps of (transformed source) (transformed destination gradient) per tile, turned into the gradient of
+// the weights: dweight [dest_channels, 3, 3, source_channels], multiplied by scale [dest_channels] unless null.
+struct WinogradGradient {
+  int64_t source_channels, dest_channels, padding;
+  std::vector<WinogradMap> maps;
+  const float* source;         // [*, source_channels]
+  const float* dest_gradient;  // [*, dest_channels]
+  const float* scale;
+  float* dweight;  // overwritten
+};
+
+bool winograd_pays(const WinogradGradient& gradient);
+
 // The same bits for any number of threads.
+void run_winograd(CpuContext& context, const WinogradGradient& gradient);
 void run_winograd(CpuContext& context, const WinogradProduct& product, const WinogradWeights& weights);
 
 }  // namespace tessera

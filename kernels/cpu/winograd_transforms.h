@@ -56,4 +56,27 @@ template <typename V>
   y[3] = (0.5f * kSmall) * odd_small + (2.0f * kLarge) * odd_large + m[5];
 }
 
+// y [4] -> A y [6]
+template <typename V>
+[[gnu::always_inline]] inline void spread_output(const V* y, V* m) {
+  const V even_small = y[0] + 0.5f * y[2], odd_small = kSmall * y[1] + (0.5f * kSmall) * y[3];
+  const V even_large = y[0] + 2.0f * y[2], odd_large = kLarge * y[1] + (2.0f * kLarge) * y[3];
+  m[0] = y[0];
+  m[1] = even_small + odd_small;
+  m[2] = even_small - odd_small;
+  m[3] = even_large + odd_large;
+  m[4] = even_large - odd_large;
+  m[5] = y[3];
+}
+
+// u [6] -> G^T u [3]
+template <typename V>
+[[gnu::always_inline]] inline void collect_weight(const V* u, V* g) {
+  const V even_small = u[1] + u[2], odd_small = u[1] - u[2];
+  const V even_large = u[3] + u[4], odd_large = u[3] - u[4];
+  g[0] = u[0] + (1.0f / 6.0f) * even_large - (2.0f / 3.0f) * even_small;
+  g[1] = (kLarge / 6.0f) * odd_large - (2.0f / 3.0f * kSmall) * odd_small;
+  g[2] = u[5] + (1.0f / 3.0f) * (even_large - even_small);
+}
+
 }  // namespace tessera::winograd

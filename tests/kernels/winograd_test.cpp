@@ -133,6 +133,90 @@ TEST(Winograd, SeveralMapsEqualTheirOwnCallsForAnyNumberOfThreads) {
   }
 }
 
+WinogradGradient gradient_of(const ConvolutionCase& at, const std::vector<float>& x, const std::vector<float>& dy,
+                             std::vector<float>& dweight) {
+  dweight.assign(static_cast<size_t>(at.out * 9 * at.in), NAN);
+  return {at.in, at.out, at.padding, {winograd_map(at)}, x.data(), dy.data(), nullptr, dweight.data()};
+}
+
+// dweight[o][v][u][c] = sum of dy[n][y][x][o] x[n][y + v - padding][x + u - padding][c].
+std::vector<double> reference_gradient(const ConvolutionCase& at, const std::vector<float>& x,
+                                       const std::vector<float>& dy) {
+  std::vector<double> dweight(static_cast<size_t>(at.out * 9 * at.in));
+  for (int64_t n = 0; n < at.images; ++n) {
+    for (int64_t oy = 0; oy < at.out_height(); ++oy) {
+      for (int64_t ox = 0; ox < at.out_width(); ++ox) {
+        for (int64_t tap = 0; tap < 9; ++tap) {
+          const int64_t iy = oy + tap / 3 - at.padding, ix = ox + tap % 3 - at.padding;
+          if (iy < 0 || iy >= at.height || ix < 0 || ix >= at.width) continue;
+          const float* from = &x[static_cast<size_t>(((n * at.height + iy) * at.width + ix) * at.in)];
+          const float* gradient = &dy[static_cast<size_t>(((n * at.out_height() + oy) * at.out_width() + ox) * at.out)];
+          for (int64_t o = 0; o < at.out; ++o) {
+            double* to = &dweight[static_cast<size_t>((o * 9 + tap) * at.in)];
+            for (int64_t c = 0; c < at.in; ++c) to[c] += double{gradient[o]} * from[c];
+          }
+        }
+      }
+    }
+  }
+  return dweight;
+}
+
+TEST(Winograd, WeightGradientAgreesWithOracle) {
+  CpuContext context(2);
+  for (const ConvolutionCase& at : kCases) {
+    const int64_t cells = at.images * at.out_height() * at.out_width();
+    const auto x = normal_values(at.images * at.height * at.width * at.in, 1), dy = normal_values(cells * at.out, 2);
+    std::vector<float> dweight;
+    run_winograd(context, gradient_of(at, x, dy, dweight));
+    // As for the product with tiles instead of channels; the transposed transforms have the same norms.
+    const double tolerance = 6 * 7.1 * 4 * 6e-8 * std::sqrt(static_cast<double>(std::max<int64_t>(16, cells)));
+    expect_near(dweight, reference_gradient(at, x, dy), tolerance, describe(at));
+  }
+}
+
+TEST(Winograd, WeightGradientOfSeveralMapsIsTheirScaledSumForAnyNumberOfThreads) {
+  const int64_t in = 19, out = 37;
+  const std::vector<ConvolutionCase> cases{map_case(2, 33, 50, in, out, 1), map_case(1, 5, 3, in, out, 1),
+                                           map_case(0, 3, 4, in, out, 1)};
+  WinogradGradient gradient{in, out, 1, {}, nullptr, nullptr, nullptr, nullptr};
+  int64_t rows = 0;
+  for (const ConvolutionCase& at : cases) {
+    gradient.maps.push_back(winograd_map(at, rows, rows));
+    rows += at.images * at.height * at.width;
+  }
+  const auto x = normal_values(rows * in, 1), dy = normal_values(rows * out, 2), scale = normal_values(out, 3);
+  gradient.source = x.data();
+  gradient.dest_gradient = dy.data();
+  gradient.scale = scale.data();
+  const int64_t first = gradient.maps[1].source_row;
+  std::vector<double> expected =
+      reference_gradient(cases[0], {x.begin(), x.begin() + first * in}, {dy.begin(), dy.begin() + first * out});
+  const std::vector<double> second =
+      reference_gradient(cases[1], {x.begin() + first * in, x.end()}, {dy.begin() + first * out, dy.end()});
+  for (size_t i = 0; i < expected.size(); ++i) {
+    expected[i] = (expected[i] + second[i]) * scale[i / static_cast<size_t>(9 * in)];
+  }
+  std::vector<float> single;
+  for (const int threads : {1, 2, 3, 5}) {
+    CpuContext context(threads);
+    std::vector<float> dweight(expected.size(), NAN);
+    gradient.dweight = dweight.data();
+    run_winograd(context, gradient);
+    if (threads == 1) single = dweight;
+    EXPECT_EQ(dweight, single) << threads;
+  }
+  // Factors are below 4.
+  expect_near(single, expected, 4 * 6 * 7.1 * 4 * 6e-8 * std::sqrt(static_cast<double>(rows)), "two maps");
+}
+
+TEST(Winograd, WeightGradientOfNothingIsZero) {
+  CpuContext context(2);
+  std::vector<float> dweight;
+  run_winograd(context, gradient_of(map_case(0, 4, 5, 3, 6, 1), {}, {}, dweight));
+  EXPECT_EQ(dweight, std::vector<float>(3 * 6 * 9, 0.0f));
+}
+
 WinogradProduct shape_of(int64_t images, int64_t height, int64_t width, int64_t in, int64_t out) {
   return {in, out, 1, {winograd_map(map_case(images, height, width, in, out, 1))}, nullptr, nullptr};
 }
@@ -186,6 +270,26 @@ TEST(Winograd, RoundsAtMostFourTimesAsMuchAsDirectConvolution) {
     EXPECT_LE(fast_largest, 4 * direct_largest) << channels;
     RecordProperty(fmt::format("error_ratio_{}", channels), fmt::format("{:.2f}", fast_error / direct_error));
     RecordProperty(fmt::format("largest_ratio_{}", channels), fmt::format("{:.2f}", fast_largest / direct_largest));
+  }
+}
+
+TEST(Winograd, WeightGradientRoundsAtMostFourTimesAsMuchAsDirectConvolution) {
+  CpuContext context(2);
+  for (const int64_t extent : {32, 64}) {
+    const ConvolutionCase at = map_case(1, extent, extent, 32, 24, 1);
+    auto x = normal_values(extent * extent * at.in, 1);
+    for (float& value : x) value = std::max(0.0f, value);
+    const auto dy = normal_values(extent * extent * at.out, 2);
+    const auto expected = reference_gradient(at, x, dy);
+    std::vector<float> direct(expected.size()), fast;
+    const Conv2dMap map{1, at.height, at.width, at.height, at.width, 0, 0};
+    direct_conv2d_backward_weight(
+        context, {{at.in, at.out, 3, 3, 1, 1, 1}, {&map, 1}, x.data(), dy.data(), nullptr, direct.data()});
+    run_winograd(context, gradient_of(at, x, dy, fast));
+    double direct_largest = 0, fast_largest = 0;
+    const double direct_error = root_mean_square(direct, expected, direct_largest);
+    EXPECT_LE(root_mean_square(fast, expected, fast_largest), 4 * direct_error) << extent;
+    EXPECT_LE(fast_largest, 4 * direct_largest) << extent;
   }
 }
 

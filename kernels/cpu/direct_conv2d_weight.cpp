@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/conv2d.h"
+#include "kernels/cpu/direct_conv2d.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector.h"
 
@@ -304,7 +304,7 @@ std::vector<WeightTask> divide(const WeightProblem& problem, int threads) {
 
 }  // namespace
 
-void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args) {
+void direct_conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args) {
   std::vector<Conv2dMap> maps(args.maps.begin(), args.maps.end());
   if (args.window.taps() == 1 && args.window.stride == 1 && args.window.padding == 0) {
     // Cells are independent: one long row cuts into even pieces.
