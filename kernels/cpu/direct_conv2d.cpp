@@ -13,7 +13,7 @@ namespace {
 template <typename Pack>
 void pack_blocks(CpuContext& context, const GatheredProduct& product, float* packed, Pack&& pack) {
   const int64_t units = product.groups * product.blocks();
-  const int64_t unit_size = static_cast<int64_t>(product.taps.size()) * product.source_channels * 2 * kLanes;
+  const int64_t unit_size = static_cast<int64_t>(product.taps.size()) * product.depth() * 2 * kLanes;
   parallel_for(context, units, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, unit_size)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t unit = begin; unit < end; ++unit) {
@@ -23,9 +23,19 @@ void pack_blocks(CpuContext& context, const GatheredProduct& product, float* pac
                });
 }
 
+// Groups of 1, 2 or 4 channels would leave most lanes of a register empty: as many as fill one are taken together.
+void fill_registers(GatheredProduct& product) {
+  const int64_t size = product.source_channels;
+  if (size != product.dest_channels || (size != 1 && size != 2 && size != 4)) return;
+  if (product.groups * size % kLanes != 0) return;
+  product.lane_group = size;
+  product.groups = product.groups * size / kLanes;
+  product.source_channels = product.dest_channels = kLanes;
+}
+
 // OHWI weights, rows of one output: the block is their transpose.
 void pack_forward(CpuContext& context, const GatheredProduct& product, const Conv2dForwardArgs& args, float* packed) {
-  const int64_t depth = args.window.taps() * product.source_channels;
+  const int64_t depth = args.window.taps() * product.depth();
   pack_blocks(context, product, packed, [&](int64_t group, int64_t block, int64_t width, float* target) {
     for (int64_t lane = 0; lane < width; ++lane) {
       const int64_t channel = block * 2 * kLanes + lane, o = group * product.dest_channels + channel;
@@ -43,6 +53,7 @@ void direct_conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
   const Conv2dWindow& window = args.window;
   GatheredProduct product{window.groups, window.group_in(), window.group_out(), {},       {}, args.x,
                           args.y,        args.bias,         args.residual,      args.relu};
+  fill_registers(product);
   for (int64_t v = 0; v < window.height; ++v) {
     for (int64_t u = 0; u < window.width; ++u) product.taps.push_back({v - window.padding, u - window.padding});
   }
@@ -60,6 +71,7 @@ void direct_conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
 void direct_conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& args) {
   const Conv2dWindow& window = args.window;
   GatheredProduct product{window.groups, window.group_out(), window.group_in(), {}, {}, args.dy, args.dx};
+  fill_registers(product);
   std::vector<int64_t> window_tap;  // of each tap of the product
   for (int64_t y = 0; y < window.stride; ++y) {
     for (int64_t x = 0; x < window.stride; ++x) {
@@ -85,6 +97,18 @@ void direct_conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataAr
   }
   Scratch<float> packed(context, static_cast<size_t>(product.packed_size()));
   pack_blocks(context, product, packed.data(), [&](int64_t group, int64_t block, int64_t width, float* target) {
+    if (product.lane_group > 0) {
+      for (const int64_t tap : window_tap) {
+        for (int64_t k = 0; k < product.lane_group; ++k, target += width) {
+          for (int64_t lane = 0; lane < width; ++lane) {
+            const int64_t c = group * width + lane, o = c / product.lane_group * product.lane_group + k;
+            const float* weight = args.weight + (o * window.taps() + tap) * product.lane_group;
+            target[lane] = (args.scale == nullptr ? 1.0f : args.scale[o]) * weight[c % product.lane_group];
+          }
+        }
+      }
+      return;
+    }
     const int64_t first = block * 2 * kLanes, present = std::min(width, product.dest_channels - first);
     for (const int64_t tap : window_tap) {
       for (int64_t o = group * window.group_out(); o < (group + 1) * window.group_out(); ++o, target += width) {

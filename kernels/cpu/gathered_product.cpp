@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kBlockCells = 96;   // cells of a task: their source rows stay in the second-level cache
 constexpr int64_t kPanelDepth = 256;  // products summed in registers before the sums go to memory: 16 KiB of weights
 constexpr int64_t kFewChannels = 16;  // below, neighbours are copied into one row first
+constexpr int64_t kLine = 16;         // floats of a line of the cache
 constexpr int kNarrowRows = 8;        // rows of a tile that is one register wide
 static_assert(kBlockCells % kTileRows == 0 && kBlockCells % kNarrowRows == 0);
 
@@ -54,6 +55,30 @@ template <int Rows, int Registers>
   }
 }
 
+// One register of channels in groups of Group: lane l sums over the channels of its group, found in the same register.
+template <int Rows, int Group>
+[[gnu::noinline]] void multiply_lane_groups(const float* const* rows, int64_t taps, int64_t offset, const float* panel,
+                                            Vector* sums) {
+  using Index = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
+  Vector sum[Rows] = {};
+  for (int64_t tap = 0; tap < taps; ++tap, panel += Group * kLanes) {
+    Vector a[Rows], b[Group];
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) a[r] = load_vector(rows[tap * kBlockCells + r] + offset);
+#pragma GCC unroll 4
+    for (int k = 0; k < Group; ++k) {
+      b[k] = load_vector(panel + k * kLanes);
+      Index member;
+#pragma GCC unroll 16
+      for (int lane = 0; lane < kLanes; ++lane) member[lane] = lane / Group * Group + k;
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) sum[r] += __builtin_shuffle(a[r], member) * b[k];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) sums[r] = sum[r];
+}
+
 // Adds the sums to the destination, or finishes them. Full: every lane is a channel.
 template <int Registers, bool Full>
 void finish_tile(const Vector* sums, float* const* dest, int64_t dest_offset, int64_t count, const TileEnd& end) {
@@ -83,7 +108,7 @@ class CellBlock {
     count_ = count;
     taps_ = grid.tap_count;
     depth_ = product_.source_channels;
-    const bool copies = product_.groups == 1 && depth_ < kFewChannels && taps_ > 1;
+    const bool copies = product_.groups == 1 && product_.lane_group == 0 && depth_ < kFewChannels && taps_ > 1;
     if (copies) {
       find_runs(grid);
       copies_.resize(static_cast<size_t>(kBlockCells * taps_ * depth_));
@@ -187,46 +212,78 @@ class CellBlock {
   int64_t count_ = 0, taps_ = 0, depth_ = 0;
 };
 
-// One panel of weights (some taps, or some channels of one tap) against every cell of the block.
+// One panel of weights (some taps, or some channels of one tap) against every cell of the block. Meanwhile the next one
+// is fetched, a share per tile.
 template <int Rows, int Registers>
 void multiply_panel(const CellBlock& block, int64_t tap, int64_t taps, int64_t offset, int64_t channels,
-                    const float* panel, int64_t dest_offset, const TileEnd& end) {
+                    const float* panel, const float* next, int64_t dest_offset, const TileEnd& end) {
   Vector sums[Rows * Registers];
+  const int64_t lines = taps * channels * Registers * kLanes / kLine;
+  const int64_t share = (lines * Rows + block.count() - 1) / block.count() * kLine;
   const bool full = end.lanes >= Registers * kLanes;
   for (int64_t cell = 0; cell < block.count(); cell += Rows) {
+    for (int64_t i = 0; i < share; i += kLine) __builtin_prefetch(next + i);
+    next += share;
     multiply_rows<Rows, Registers>(block.rows(tap, cell), taps, offset, channels, panel, sums);
     const auto finish = full ? finish_tile<Registers, true> : finish_tile<Registers, false>;
     finish(sums, block.dest(cell), dest_offset, std::min<int64_t>(Rows, block.count() - cell), end);
   }
 }
 
+// Registers of channels [begin, end) of the cells, see GatheredProduct::lane_group.
+template <int Group>
+void run_lane_groups(const GatheredProduct& product, const CellBlock& block, int64_t tap_begin, const float* packed,
+                     int64_t begin, int64_t end) {
+  for (int64_t unit = begin; unit < end; ++unit) {
+    const int64_t offset = unit * kLanes;
+    const float* panel = packed + product.block_begin(unit, 0) + tap_begin * Group * kLanes;
+    const float* bias = product.bias == nullptr ? nullptr : product.bias + offset;
+    const TileEnd tile_end{true, true, kLanes, bias, product.residual, product.dest, product.relu};
+    for (int64_t cell = 0; cell < block.count(); cell += kTileRows) {
+      Vector sums[kTileRows];
+      multiply_lane_groups<kTileRows, Group>(block.rows(0, cell), block.taps(), offset, panel, sums);
+      finish_tile<1, true>(sums, block.dest(cell), offset, std::min<int64_t>(kTileRows, block.count() - cell),
+                           tile_end);
+    }
+  }
+}
+
 // Units (group, block of destination channels) [begin, end) of the cells.
 void run_units(const GatheredProduct& product, const CellBlock& block, int64_t tap_begin, const float* packed,
                int64_t begin, int64_t end) {
+  if (product.lane_group == 1) return run_lane_groups<1>(product, block, tap_begin, packed, begin, end);
+  if (product.lane_group == 2) return run_lane_groups<2>(product, block, tap_begin, packed, begin, end);
+  if (product.lane_group == 4) return run_lane_groups<4>(product, block, tap_begin, packed, begin, end);
   const int64_t depth = block.depth(), channels = std::min(depth, kPanelDepth);
   const int64_t taps = std::max<int64_t>(1, kPanelDepth / std::max<int64_t>(1, depth));
-  for (int64_t tap = 0; tap < std::max<int64_t>(1, block.taps()); tap += taps) {
-    for (int64_t channel = 0; channel < std::max<int64_t>(1, depth); channel += kPanelDepth) {
-      const int64_t tap_count = std::min(taps, block.taps() - tap);
-      const int64_t channel_count = std::min(channels, depth - channel);
-      for (int64_t unit = begin; unit < end; ++unit) {
-        const int64_t group = unit / product.blocks(), at = unit % product.blocks();
-        const int64_t width = product.block_width(at), first_channel = at * 2 * kLanes;
-        const int64_t dest_offset = group * product.dest_channels + first_channel;
-        const float* panel = packed + product.block_begin(group, at) +
-                             (tap_begin * product.source_channels + tap * depth + channel) * width;
+  for (int64_t unit = begin; unit < end; ++unit) {
+    const int64_t group = unit / product.blocks(), at = unit % product.blocks();
+    const int64_t width = product.block_width(at), dest_offset = group * product.dest_channels + at * 2 * kLanes;
+    const int64_t ahead = std::min(unit + 1, end - 1), next_at = ahead % product.blocks();
+    const float* weights = packed + product.block_begin(group, at) + tap_begin * product.source_channels * width;
+    const float* next_weights = packed + product.block_begin(ahead / product.blocks(), next_at) +
+                                tap_begin * product.source_channels * product.block_width(next_at);
+    for (int64_t tap = 0; tap < std::max<int64_t>(1, block.taps()); tap += taps) {
+      for (int64_t channel = 0; channel < std::max<int64_t>(1, depth); channel += kPanelDepth) {
+        const int64_t tap_count = std::min(taps, block.taps() - tap);
+        const int64_t channel_count = std::min(channels, depth - channel);
+        const bool last = tap + taps >= block.taps() && channel + kPanelDepth >= depth;
         const TileEnd tile_end{tap == 0 && channel == 0,
-                               tap + taps >= block.taps() && channel + kPanelDepth >= depth,
-                               product.dest_channels - first_channel,
+                               last,
+                               product.dest_channels - at * 2 * kLanes,
                                product.bias == nullptr ? nullptr : product.bias + dest_offset,
                                product.residual,
                                product.dest,
                                product.relu};
         const int64_t offset = group * product.source_channels + channel;
+        const float* panel = weights + (tap * depth + channel) * width;
+        const float* next = last ? next_weights : panel + tap_count * channel_count * width;
         if (width == kLanes) {
-          multiply_panel<kNarrowRows, 1>(block, tap, tap_count, offset, channel_count, panel, dest_offset, tile_end);
+          multiply_panel<kNarrowRows, 1>(block, tap, tap_count, offset, channel_count, panel, next, dest_offset,
+                                         tile_end);
         } else {
-          multiply_panel<kTileRows, 2>(block, tap, tap_count, offset, channel_count, panel, dest_offset, tile_end);
+          multiply_panel<kTileRows, 2>(block, tap, tap_count, offset, channel_count, panel, next, dest_offset,
+                                       tile_end);
         }
       }
     }

@@ -36,6 +36,10 @@ struct GatheredProduct {
   const float* bias = nullptr;      // [groups * dest_channels]
   const float* residual = nullptr;  // like dest
   bool relu = false;
+  // Not 0: a "group" is one register of channels (source_channels == dest_channels == kLanes) made of smaller groups of
+  // this many, and a lane sums over the channels of its own small group: the packed block is
+  // [taps][lane_group][kLanes].
+  int64_t lane_group = 0;
 
   // Packed weights: for each group and block of two registers of destination channels: [taps][source_channels][width],
   // missing channels are zero. The last block is one register wide where that holds its channels.
@@ -45,8 +49,9 @@ struct GatheredProduct {
   }
   int64_t block_begin(int64_t group, int64_t block) const {
     const int64_t padded = (dest_channels + kLanes - 1) / kLanes * kLanes;
-    return (group * padded + block * 2 * kLanes) * static_cast<int64_t>(taps.size()) * source_channels;
+    return (group * padded + block * 2 * kLanes) * static_cast<int64_t>(taps.size()) * depth();
   }
+  int64_t depth() const { return lane_group > 0 ? lane_group : source_channels; }  // products of a tap
   int64_t packed_size() const { return block_begin(groups, 0); }
 };
 

@@ -41,6 +41,7 @@ const ConvolutionCase kCases[] = {
     {1, 6, 9, 32, 48, 3, 3, 1, 1, 1},  {1, 4, 6, 7, 1, 3, 3, 1, 1, 1},    {1, 9, 9, 2, 3, 5, 3, 3, 2, 1},
     {1, 7, 6, 4, 70, 2, 2, 2, 0, 1},   {3, 3, 3, 20, 288, 1, 1, 1, 0, 1}, {1, 4, 4, 2, 3, 3, 3, 1, 0, 1},
     {1, 3, 40, 19, 8, 3, 3, 1, 1, 1},  {1, 2, 2, 6, 4, 3, 3, 1, 2, 1},    {1, 5, 5, 2, 2, 1, 1, 3, 0, 1},
+    {2, 6, 7, 48, 48, 3, 3, 1, 1, 12}, {1, 7, 6, 16, 16, 3, 3, 2, 1, 16}, {1, 5, 4, 32, 32, 3, 3, 1, 1, 8},
 };
 
 TEST(Conv2d, AgreesWithOracle) {
@@ -56,8 +57,10 @@ TEST(Conv2d, AgreesWithOracle) {
 
 // Every combination of bias, affine, residual and ReLU.
 TEST(Conv2d, EpiloguesAgreeWithOracle) {
-  const ConvolutionCase at{2, 4, 5, 6, 19, 3, 3, 1, 1, 1};
-  for (unsigned mask = 0; mask < 16; ++mask) {
+  for (unsigned mask = 0; mask < 32; ++mask) {
+    const bool grouped = mask & 16;
+    const ConvolutionCase at =
+        grouped ? ConvolutionCase{1, 3, 4, 16, 16, 3, 3, 1, 1, 4} : ConvolutionCase{2, 4, 5, 6, 19, 3, 3, 1, 1, 1};
     const bool bias = mask & 1, affine = mask & 2, residual = mask & 4, rectified = mask & 8;
     std::vector<OpInput> inputs{random_input(map_shape(at), 1), random_input(weight_shape(at), 2),
                                 random_input({at.out}, 3),      random_input({at.out}, 4),
@@ -125,7 +128,8 @@ TEST(Conv2d, SameBitsForAnyNumberOfThreads) {
   for (const ConvolutionCase& at : {ConvolutionCase{2, 40, 60, 20, 70, 3, 3, 1, 1, 1},
                                     {1, 30, 40, 3, 40, 7, 7, 2, 3, 1},
                                     {2, 4, 4, 280, 90, 1, 1, 1, 0, 1},
-                                    {1, 9, 9, 64, 64, 3, 3, 2, 1, 8}}) {
+                                    {1, 9, 9, 64, 64, 3, 3, 2, 1, 8},
+                                    {2, 12, 11, 64, 64, 3, 3, 1, 1, 16}}) {
     const auto expected = run(1, at);
     for (const int threads : {2, 3, 5}) EXPECT_EQ(run(threads, at), expected) << describe(at) << " " << threads;
   }
