@@ -18,6 +18,9 @@ ifeq ($(VARIANT),release)
   CXXFLAGS_ALL += -O2
   KERNEL_FLAGS += -O3
   TEST_FLAGS := -O1
+else ifeq ($(VARIANT),debug)
+  CXXFLAGS_ALL += -O0 -g -D_GLIBCXX_ASSERTIONS
+  EMULATED_OPTIMISATION := -O0
 else ifeq ($(VARIANT),asan)
   CXXFLAGS_ALL += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
   TEST_FLAGS := -O0 -fno-sanitize=undefined
@@ -26,7 +29,7 @@ else ifeq ($(VARIANT),tsan)
   CXXFLAGS_ALL += -O1 -fsanitize=thread
   LDFLAGS_ALL += -fsanitize=thread
 else
-  $(error unknown VARIANT '$(VARIANT)': release, asan or tsan)
+  $(error unknown VARIANT '$(VARIANT)': release, debug, asan or tsan)
 endif
 
 # CUDA: auto = where a toolkit can compile for this program (tools/find_cuda.sh), no = never, yes = or fail.
@@ -68,22 +71,30 @@ Q := $(if $(filter 0,$(V)),@)
 say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 
 .DEFAULT_GOAL := all
-.PHONY: help all cpu test tiny asan tsan bench demo docs format lint tidy install clean FORCE
+.PHONY: help all cpu cuda emulated test tiny asan tsan races bench demo docs format lint tidy install clean FORCE
 
 help:                   ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	@echo "  variables:  VARIANT=release|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  ARCH=native|x86-64-v3  CXX=...  V=1 (print commands)"
+	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  ARCH=native|x86-64-v3  CXX=...  V=1 (print commands)"
 all: cpu                ## the binary build/tessera
 cpu: $(BINARY)          ## the binary with the CPU backend
+cuda:                   ## the same with CUDA=yes: fails where no toolkit is found
+	$(Q)$(MAKE) --no-print-directory CUDA=yes $(BINARY)
+	$(Q)tools/check_kernel_budgets.sh $(BUILD)
+emulated: $(KERNEL_TESTS) ## the tests of all ops, CUDA kernels on the CPU beside the CPU's own
+	$(Q)TESSERA_BACKENDS=cpu,emulated tools/run_tests.sh $(KERNEL_TESTS)
 test: $(TESTS) $(BINARY) ## build and run the test suite (release)
 	$(Q)TESSERA_BINARY=$(BINARY) tools/run_tests.sh $(TESTS)
 tiny: $(TESTS)          ## the first test to run: one op, one tape, one gradient
 	$(Q)$(TESTS) --gtest_filter='Tiny.*' --gtest_brief=1
 asan:                   ## build and run the suite under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan test
-tsan:                   ## the threaded parts under ThreadSanitizer
+tsan:                   ## races: of the threaded parts, and of the CUDA kernels on the emulator
 	$(Q)$(MAKE) --no-print-directory VARIANT=tsan build/tsan/tessera_tests
 	$(Q)tools/run_tsan.sh build/tsan/tessera_tests
+races:                  ## races of the CUDA kernels alone
+	$(Q)$(MAKE) --no-print-directory VARIANT=tsan build/tsan/kernel_tests
+	$(Q)tools/run_tsan.sh build/tsan/kernel_tests
 bench: $(BINARY)        ## speed of every op and of the model, with the machine's own peak
 	$(Q)$(BINARY) bench ops
 demo: $(BINARY)         ## train a small GridMask on generated scenes, write out/demo/report.html
@@ -119,7 +130,8 @@ $(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
 	$(Q)$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) -MMD -MP -c $< -o $@
 
 # A .cu file is compiled twice: by the host compiler for the emulator, and by nvcc where there is one.
-EMULATED_FLAGS := -x c++ -O2 -fno-strict-aliasing -Wno-unknown-pragmas
+EMULATED_OPTIMISATION ?= -O2
+EMULATED_FLAGS := -x c++ $(EMULATED_OPTIMISATION) -fno-strict-aliasing -Wno-unknown-pragmas
 $(BUILD)/obj/%.emulated.o: %.cu $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,EMU,$<)
