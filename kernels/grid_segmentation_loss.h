@@ -2,7 +2,7 @@
 //   L = scale * sum_j (1 / D_j) sum_cells (1 / |g|) sum_{p in g} [L_f(p) + L_b(p)]
 //   L_f = BCE(alpha cos(X_p, F), y_p),  L_b = BCE(alpha cos(X_p, B), 1 - y_p)
 // F and B are the foreground and background vectors of the cell, D_j the number of cells of box j that hold a pixel
-// centre (or k^2), y the ground truth. BCE takes logits: softplus(z) - t z.
+// centre (or k^2), y the ground truth, from 0 to 1. BCE takes logits: softplus(z) - t z.
 // A pixel centre ((u + .5) stride, (v + .5) stride) belongs to the box [x1, x2) x [y1, y2) and there to the cell
 // min(k - 1, floor(k (p - x1) / (x2 - x1))), computed in double. cos(a, b) = a.b / max(|a||b|, 1e-8), without gradient
 // where that guard acts.
@@ -22,7 +22,7 @@ struct GridSegmentationLossArgs {
   const float* corners;     // [boxes, 4] x1 y1 x2 y2, input pixels
   const int32_t* image_of;  // [boxes]
   const int32_t* mask_of;   // [boxes] index into masks
-  const uint8_t* masks;     // [*, height, width] 0 or 1
+  const uint8_t* masks;     // [*, height, width] y in 1/255
   float* loss;              // [1]
   float* pixel_gradient;    // like pixels, or null
   float* object_gradient;   // like objects, or null; both or none

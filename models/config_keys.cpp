@@ -33,6 +33,7 @@ constexpr Names<ScoreThreshold, 3> kThresholds = {{{"classification", ScoreThres
 constexpr Names<bool, 2> kScores = {{{"square_root", true}, {"product", false}}};
 constexpr Names<PixelBranchKind, 2> kPixelKinds = {
     {{"concat", PixelBranchKind::concat}, {"panoptic_fpn", PixelBranchKind::panoptic_fpn}}};
+constexpr Names<TrainMask, 2> kTrainMasks = {{{"sampled", TrainMask::sampled}, {"coverage", TrainMask::coverage}}};
 constexpr Names<TrainBox, 3> kTrainBoxes = {
     {{"gt", TrainBox::gt}, {"pred", TrainBox::pred}, {"jitter", TrainBox::jitter}}};
 constexpr Names<EmptyCellNorm, 2> kEmptyCellNorms = {
@@ -152,6 +153,7 @@ GridMaskConfig gridmask_from(const Config& config, int norm_groups, int first_le
   gridmask.norm_groups = norm_groups;
   gridmask.train_stride = read_int(config, "model.gridmask.train_stride");
   read_choice(config, "model.gridmask.train_box", kTrainBoxes, gridmask.train_box);
+  read_choice(config, "model.gridmask.train_mask", kTrainMasks, gridmask.train_mask);
   read_choice(config, "model.gridmask.empty_cell_norm", kEmptyCellNorms, gridmask.empty_cell_norm);
   gridmask.max_positives = read_int(config, "model.gridmask.max_positives");
   return gridmask;
@@ -314,6 +316,8 @@ ConfigTable model_config_keys() {
       Key::integer("model.gridmask.object.hidden_convs", 3, 0, 16, "convolutions in front of the predicting one"),
       Key::integer("model.gridmask.train_stride", 8, 1, 32, "input pixels per loss pixel, a power of two"),
       Key::choice("model.gridmask.train_box", "gt", choices(kTrainBoxes), "box that defines the cells in training"),
+      Key::choice("model.gridmask.train_mask", "sampled", choices(kTrainMasks),
+                  "label of a loss pixel: the mask at its middle, or the part of it that the mask covers"),
       Key::choice("model.gridmask.empty_cell_norm", "nonempty", choices(kEmptyCellNorms),
                   "divide by non-empty cells, or by k * k as printed in the paper"),
       Key::integer("model.gridmask.max_positives", 500, 1, 1 << 20, "locations per batch that learn masks"),

@@ -10,7 +10,7 @@ struct GridSegmentationTargets {
   Tensor boxes;     // f32 [J,4] x1 y1 x2 y2 in input pixels: defines the cells
   Tensor image_of;  // i32 [J] row of `pixels`
   Tensor mask_of;   // i32 [J] row of `masks`; several boxes may share one
-  Tensor masks;     // u8 [M,h,w] 0 or 1, sampled at the stride of `pixels`
+  Tensor masks;     // u8 [M,h,w] at the stride of `pixels`: 0 background to 255 foreground
 };
 
 struct GridSegmentationOptions {

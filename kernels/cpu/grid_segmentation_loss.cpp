@@ -72,23 +72,26 @@ struct BoxRow {
         norms(cosines + size),
         lengths(norms + size),
         weights(lengths + size),
-        signs(weights + size) {}
+        labels(weights + size) {}
   BoxRow(const BoxRow&) = delete;
   BoxRow& operator=(const BoxRow&) = delete;
 
-  // Weighted sum of BCE(alpha cos, target). Replaces each cosine by weight * dBCE/dcos (0 where the guard acts). As a
-  // target is 0 or 1, BCE = softplus(u) with u = -z for 1 and z for 0, which cancels nothing.
+  // Weighted sum of BCE(alpha cos, label). Replaces each cosine by weight * dBCE/dcos (0 where the guard acts).
+  // BCE = t softplus(-z) + (1 - t) softplus(z) and its derivative (1 - t) sigmoid(z) - t sigmoid(-z) cancel nothing at
+  // labels of 0 and 1.
   float entropy(float alpha) const {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int32_t i = 0; i < size; ++i) {
       const float product = norms[i] * lengths[i];
       const bool guarded = product <= kGuard;
-      const float u = signs[i] * alpha * (guarded ? cosines[i] * (product / kGuard) : cosines[i]);
-      const float small = vector_exp(-std::fabs(u));
-      const float upper = 1.0f / (1.0f + small);
-      sum += weights[i] * ((u < 0.0f ? 0.0f : u) + vector_log1p_unit(small));
-      cosines[i] = guarded ? 0.0f : weights[i] * alpha * signs[i] * (u < 0.0f ? small * upper : upper);
+      const float z = alpha * (guarded ? cosines[i] * (product / kGuard) : cosines[i]);
+      const float small = vector_exp(-std::fabs(z));
+      const float upper = 1.0f / (1.0f + small), lower = small * upper;  // sigmoid of |z| and of -|z|
+      const float on = labels[i], off = 1.0f - on;
+      sum += weights[i] * ((z < 0.0f ? -on * z : off * z) + vector_log1p_unit(small));
+      const float slope = z < 0.0f ? off * lower - on * upper : off * upper - on * lower;
+      cosines[i] = guarded ? 0.0f : weights[i] * alpha * slope;
     }
     return sum;
   }
@@ -99,7 +102,7 @@ struct BoxRow {
   float* const norms;    // |X_p|
   float* const lengths;  // |O|
   float* const weights;  // of the cell
-  float* const signs;    // -1 where the target is 1, else 1
+  float* const labels;   // 0 to 1
 };
 
 template <int C>
@@ -180,8 +183,8 @@ class GridLoss {
         const uint8_t* truth = args_.masks + (args_.mask_of[j] * args_.height + y) * args_.width + first_column;
         for (int32_t i = 0; i < width; ++i) {
           row.norms[i] = row.norms[width + i] = pixel_norms_.data()[pixel + i];
-          row.signs[i] = truth[i] != 0 ? -1.0f : 1.0f;
-          row.signs[width + i] = -row.signs[i];
+          row.labels[i] = static_cast<float>(truth[i]) / 255.0f;
+          row.labels[width + i] = 1.0f - row.labels[i];
         }
         for_each_column(box, [&](int64_t ix, int32_t i) {
           const float* foreground = vectors + ix * 2 * size;

@@ -9,6 +9,7 @@ namespace tessera {
 
 enum class PixelBranchKind : uint8_t { concat, panoptic_fpn };
 enum class TrainBox : uint8_t { gt, pred, jitter };        // the box that defines the grid cells of a positive
+enum class TrainMask : uint8_t { sampled, coverage };      // what a loss pixel should be: see gridmask_loss
 enum class EmptyCellNorm : uint8_t { nonempty, literal };  // divide by non-empty cells, or by k * k as printed
 
 struct GridMaskConfig {
@@ -29,6 +30,7 @@ struct GridMaskConfig {
   // Training
   int train_stride = 8;  // input pixels per loss pixel
   TrainBox train_box = TrainBox::gt;
+  TrainMask train_mask = TrainMask::sampled;
   EmptyCellNorm empty_cell_norm = EmptyCellNorm::nonempty;
   int max_positives = 500;  // per batch
 

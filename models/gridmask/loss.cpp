@@ -12,7 +12,8 @@ namespace tessera {
 
 namespace {
 
-// Every stride-th pixel of a mask, from stride / 2 on, into [height, width]; zero outside the picture.
+// Labels of one mask in 1/255, [height, width]; `out` is zero before, and stays so outside the picture.
+// Every stride-th pixel of the mask, from stride / 2 on.
 void sample_mask(const Bitmap& mask, int stride, int64_t height, int64_t width, uint8_t* out) {
   const int64_t first = stride / 2;
   for (int64_t v = 0; v < height; ++v) {
@@ -20,7 +21,24 @@ void sample_mask(const Bitmap& mask, int stride, int64_t height, int64_t width, 
     if (y >= mask.height) break;
     const uint8_t* line = mask.pixels.data() + y * mask.width;
     for (int64_t u = 0; u < width && u * stride + first < mask.width; ++u) {
-      out[v * width + u] = line[u * stride + first];
+      out[v * width + u] = line[u * stride + first] != 0 ? 255 : 0;
+    }
+  }
+}
+
+// The part of each stride x stride square that the mask covers, rounded to the nearest 1/255.
+void measure_coverage(const Bitmap& mask, int stride, int64_t height, int64_t width, uint8_t* out) {
+  const int area = stride * stride;
+  std::vector<int> covered(static_cast<size_t>(width));
+  for (int64_t v = 0; v < height && v * stride < mask.height; ++v) {
+    std::fill(covered.begin(), covered.end(), 0);
+    const int64_t columns = std::min<int64_t>(mask.width, width * stride);
+    for (int64_t y = v * stride; y < std::min<int64_t>((v + 1) * stride, mask.height); ++y) {
+      const uint8_t* line = mask.pixels.data() + y * mask.width;
+      for (int64_t x = 0; x < columns; ++x) covered[static_cast<size_t>(x / stride)] += line[x] != 0;
+    }
+    for (int64_t u = 0; u < width; ++u) {
+      out[v * width + u] = static_cast<uint8_t>((covered[static_cast<size_t>(u)] * 255 + area / 2) / area);
     }
   }
 }
@@ -75,9 +93,10 @@ Variable gridmask_loss(Tape& tape, const Variable& pixels, int pixel_stride, con
     if (added) masks.push_back(mask);
     mask_of.push_back(found->second);
   }
-  std::vector<uint8_t> bits(masks.size() * static_cast<size_t>(height * width), 0);
+  std::vector<uint8_t> labels(masks.size() * static_cast<size_t>(height * width), 0);
   for (size_t i = 0; i < masks.size(); ++i) {
-    sample_mask(*masks[i], config.train_stride, height, width, bits.data() + i * static_cast<size_t>(height * width));
+    const auto label = config.train_mask == TrainMask::coverage ? measure_coverage : sample_mask;
+    label(*masks[i], config.train_stride, height, width, labels.data() + i * static_cast<size_t>(height * width));
   }
 
   GridSegmentationTargets targets;
@@ -85,7 +104,7 @@ Variable gridmask_loss(Tape& tape, const Variable& pixels, int pixel_stride, con
   targets.image_of = Tensor::from_host<int32_t>(context, {count}, image_of, "targets");
   targets.mask_of = Tensor::from_host<int32_t>(context, {count}, mask_of, "targets");
   targets.masks =
-      Tensor::from_host<uint8_t>(context, {static_cast<int64_t>(masks.size()), height, width}, bits, "targets");
+      Tensor::from_host<uint8_t>(context, {static_cast<int64_t>(masks.size()), height, width}, labels, "targets");
   return grid_segmentation_loss(tape, sampled, objects, targets,
                                 {.k = config.k,
                                  .alpha = config.alpha,

@@ -28,8 +28,12 @@ std::vector<size_t> draw_positives(size_t count, size_t limit, uint64_t seed, ui
 Box jitter_box(const Box& box, uint64_t seed, uint64_t iteration, uint64_t sample);
 
 // Eq. (8) and (9). pixels: X [N, h, w, dim] as the pixel branch makes it, `pixel_stride` input pixels each; resized to
-// config.train_stride first. objects: [J, 2 k k dim], one row a sample. The mask of an object is read at input pixels
-// s * u + s / 2, zero outside the picture. Without samples the loss is a constant 0.
+// config.train_stride s first. objects: [J, 2 k k dim], one row a sample. Without samples the loss is a constant 0.
+// The label of loss pixel u, zero outside the picture, by config.train_mask:
+//   sampled   the mask at input pixel s u + s / 2 (AdelaiDet). The middle of that pixel is half a pixel beyond
+//             (u + .5) s, where inference takes the score to lie: masks end up half a pixel to the upper left
+//   coverage  the covered part of the s x s input pixels of u: no shift, and the score between two pixels crosses zero
+//             where the edge runs
 Variable gridmask_loss(Tape& tape, const Variable& pixels, int pixel_stride, const Variable& objects,
                        const std::vector<GridSample>& samples, const std::vector<ImageTargets>& images,
                        const GridMaskConfig& config);

@@ -61,6 +61,14 @@ class GridMaskLoss : public ::testing::Test {
     for (float& value : values) value = rng.normal();
     return Tensor::from_host<float>(context_, shape, values);
   }
+  static bool inside(const Bitmap& mask, int64_t x, int64_t y) {
+    return x < mask.width && y < mask.height && mask.at(static_cast<int>(y), static_cast<int>(x));
+  }
+  static double covered(const Bitmap& mask, int64_t u, int64_t v, int64_t stride) {
+    double sum = 0;
+    for (int64_t i = 0; i < stride * stride; ++i) sum += inside(mask, u * stride + i % stride, v * stride + i / stride);
+    return std::round(255 * sum / static_cast<double>(stride * stride)) / 255;
+  }
   // An independent sum over pixels in double, straight from eq. (4) to (9).
   double by_definition(const Tensor& pixels, const Tensor& objects, const std::vector<GridSample>& samples,
                        const std::vector<ImageTargets>& images, const GridMaskConfig& config) {
@@ -81,9 +89,9 @@ class GridMaskLoss : public ::testing::Test {
           const int ix = std::min(k - 1, static_cast<int>(static_cast<float>(k) * (px - box.x1) / box.width()));
           const int iy = std::min(k - 1, static_cast<int>(static_cast<float>(k) * (py - box.y1) / box.height()));
           const size_t cell = static_cast<size_t>(iy * k + ix);
-          const int64_t my = v * stride + stride / 2, mx = u * stride + stride / 2;
-          const bool inside =
-              my < mask.height && mx < mask.width && mask.at(static_cast<int>(my), static_cast<int>(mx));
+          const double label = config.train_mask == TrainMask::coverage
+                                   ? covered(mask, u, v, stride)
+                                   : inside(mask, u * stride + stride / 2, v * stride + stride / 2);
           for (int side = 0; side < 2; ++side) {
             double dot = 0, xx = 0, oo = 0;
             for (int64_t c = 0; c < dim; ++c) {
@@ -95,7 +103,7 @@ class GridMaskLoss : public ::testing::Test {
               oo += b * b;
             }
             const double z = config.alpha * dot / std::max(std::sqrt(xx * oo), 1e-8);
-            const double target = side == 0 ? inside : !inside;
+            const double target = side == 0 ? label : 1 - label;
             sum[cell] += std::log1p(std::exp(z)) - target * z;
           }
           count[cell] += 1;
@@ -127,11 +135,12 @@ TEST_F(GridMaskLoss, EqualsTheSumWrittenOut) {
                                            {0, 0, 0, {-20, -8, 120, 90}}, {0, 0, 1, {61.2f, 3.2f, 61.4f, 3.4f}},
                                            {0, 0, 1, {63, 4, 60, 2}}};
   for (const int stride : {1, 2, 4, 8}) {
-    for (const EmptyCellNorm norm : {EmptyCellNorm::nonempty, EmptyCellNorm::literal}) {
+    for (const bool other : {false, true}) {
       GridMaskConfig config;
       config.dim = 5;
       config.train_stride = stride;
-      config.empty_cell_norm = norm;
+      config.empty_cell_norm = other ? EmptyCellNorm::literal : EmptyCellNorm::nonempty;
+      config.train_mask = other ? TrainMask::coverage : TrainMask::sampled;
       const Tensor pixels = random({2, 64 / stride, 96 / stride, 5}, 1);
       const Tensor objects = random({static_cast<int64_t>(samples.size()), 90}, 2);
       Tape tape(context_);

@@ -47,7 +47,10 @@ GridSegmentationCase mixed_case(int k, int channels, double stride, bool literal
   at.mask_of = {0, 1, 0, 1, 2, 0, 1, 1};
   at.masks.resize(static_cast<size_t>(3 * at.height * at.width));
   Rng rng(11, RandomPurpose::test);
-  for (uint8_t& value : at.masks) value = rng.below(2);
+  for (uint8_t& value : at.masks) {  // background, foreground, and edges in between
+    const uint32_t kind = rng.below(3);
+    value = static_cast<uint8_t>(kind < 2 ? 255 * kind : rng.below(256));
+  }
   return at;
 }
 
@@ -84,7 +87,8 @@ TEST(GridSegmentationLoss, OtherSharpness) {
 TEST(GridSegmentationLoss, ValuesOfTheSpecification) {
   for_each_backend([&](Context& context) {
     const auto value = [&](double alpha, float x, float foreground, float background, uint8_t label) {
-      GridSegmentationCase at{1, 1, 1, 2, 1, alpha, 8, 1, false, {{0, 0, 8, 8}}, {0}, {0}, {label}};
+      GridSegmentationCase at{
+          1, 1, 1, 2, 1, alpha, 8, 1, false, {{0, 0, 8, 8}}, {0}, {0}, {static_cast<uint8_t>(255 * label)}};
       Tape tape(context, Tape::Mode::forward);
       const std::vector<float> pixel{x, 0}, object{foreground, 0, background, 0};
       return run_op(tape, at, Tensor::from_host<float>(context, {1, 1, 1, 2}, pixel),
@@ -104,7 +108,7 @@ TEST(GridSegmentationLoss, ValuesOfTheSpecification) {
 
 TEST(GridSegmentationLoss, GuardGivesNoGradient) {
   for_each_backend([&](Context& context) {
-    GridSegmentationCase at{1, 1, 2, 2, 1, 5, 8, 1, false, {{0, 0, 16, 8}}, {0}, {0}, {1, 0}};
+    GridSegmentationCase at{1, 1, 2, 2, 1, 5, 8, 1, false, {{0, 0, 16, 8}}, {0}, {0}, {255, 0}};
     Tape tape(context);
     // |X||O| = 1e-9 at the first pixel, 2 at the second.
     const std::vector<float> pixel{1e-9f, 0, 1, 1}, object{1, 0, 0, 1};

@@ -15,7 +15,7 @@ struct GridSegmentationCase {
   bool literal_cell_norm;
   std::vector<GridBox> boxes;
   std::vector<int32_t> image_of, mask_of;
-  std::vector<uint8_t> masks;  // [*, height, width]
+  std::vector<uint8_t> masks;  // [*, height, width] in 1/255
 };
 
 inline double cosine(const double* a, const double* b, int channels) {
@@ -42,7 +42,7 @@ inline double grid_segmentation_loss(const GridSegmentationCase& at, const std::
         const size_t place = static_cast<size_t>(v) * at.width + u, map = static_cast<size_t>(at.height) * at.width;
         const double* x = &pixels[(at.image_of[j] * map + place) * at.channels];
         const double* foreground = &objects[(j * cells + cell) * 2 * at.channels];
-        const double label = at.masks[at.mask_of[j] * map + place];
+        const double label = at.masks[at.mask_of[j] * map + place] / 255.0;
         sum[cell] += binary_cross_entropy(at.alpha * cosine(x, foreground, at.channels), label) +
                      binary_cross_entropy(at.alpha * cosine(x, foreground + at.channels, at.channels), 1 - label);
         ++members[cell];
