@@ -7,6 +7,7 @@
 #include "data/image/encode.h"
 #include "data/synthetic/scenes.h"
 #include "engine/core/error.h"
+#include "engine/io/atomic_file.h"
 
 namespace tessera {
 namespace {
@@ -95,7 +96,7 @@ SceneSet write_scene_set(const std::filesystem::path& folder, const std::string&
       ++written.object_count;
     }
   fmt::format_to(sink, "]}}\n");
-  write_bytes_atomic(set.annotations, {reinterpret_cast<const uint8_t*>(out.data()), out.size()});
+  write_file_atomic(set.annotations, {out.data(), out.size()});
   return written;
 }
 

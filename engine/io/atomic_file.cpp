@@ -68,7 +68,7 @@ WriteError::WriteError(const fs::path& file, const char* action, int error_numbe
             hint_for(file, error_number)),
       error_number_(error_number) {}
 
-AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
+AtomicFile::AtomicFile(fs::path target, Durability durability) : target_(std::move(target)), durability_(durability) {
   static std::atomic<uint64_t> serial{0};
   temporary_ = target_;
   temporary_ += fmt::format(".tmp-{}-{}", getpid(), serial++);
@@ -108,7 +108,8 @@ void AtomicFile::write(const void* data, size_t bytes) {
 
 void AtomicFile::commit() {
   TESSERA_CHECK(descriptor_ >= 0, "'{}' is closed", target_.string());
-  if (attempt(FileStep::sync, written_, [&] { return fsync(descriptor_); }) < 0) fail("write", errno);
+  const bool durable = durability_ == Durability::on_disk;
+  if (durable && attempt(FileStep::sync, written_, [&] { return fsync(descriptor_); }) < 0) fail("write", errno);
   // Network file systems report a full disk at close. After EINTR the descriptor is gone: no second attempt.
   const int closed = close(descriptor_) < 0 && errno != EINTR ? -1 : 0;
   descriptor_ = -1;
@@ -116,6 +117,7 @@ void AtomicFile::commit() {
   if (attempt(FileStep::rename, written_, [&] { return rename(temporary_.c_str(), target_.c_str()); }) < 0)
     fail("replace", errno);
   temporary_.clear();
+  if (!durable) return;
   const int folder = open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const int64_t synced = attempt(FileStep::sync_folder, written_, [&] { return folder < 0 ? -1 : fsync(folder); });
   const int error_number = errno;
@@ -125,10 +127,14 @@ void AtomicFile::commit() {
     throw WriteError(target_, "sync the folder", error_number);
 }
 
-void write_file_atomic(const fs::path& target, std::string_view content) {
-  AtomicFile file(target);
+void write_file_atomic(const fs::path& target, std::string_view content, Durability durability) {
+  AtomicFile file(target, durability);
   file.write(content);
   file.commit();
+}
+
+void write_file_atomic(const fs::path& target, std::span<const uint8_t> content, Durability durability) {
+  write_file_atomic(target, {reinterpret_cast<const char*>(content.data()), content.size()}, durability);
 }
 
 int remove_stale_temporaries(const fs::path& folder) {

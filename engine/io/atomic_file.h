@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -24,28 +25,36 @@ class WriteError : public Error {
   int error_number_;
 };
 
+// What a commit waits for. A process that is killed leaves whole files in both cases; only `on_disk` survives a power
+// cut. `in_cache` is for what can be made again: pictures, reports.
+enum class Durability : uint8_t { on_disk, in_cache };
+
 class AtomicFile {
  public:
   // Creates "<target>.tmp-<pid>-<serial>". Throws WriteError, as all below.
-  explicit AtomicFile(std::filesystem::path target);
+  explicit AtomicFile(std::filesystem::path target, Durability durability = Durability::on_disk);
   ~AtomicFile();  // removes the temporary file unless committed
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  // The file stands under its name, on the disk, when this returns.
+  // The file stands under its name when this returns.
   void commit();
 
  private:
   [[noreturn]] void fail(const char* action, int error_number);
 
   std::filesystem::path target_, temporary_;
+  Durability durability_;
   int descriptor_ = -1;
   uint64_t written_ = 0;
 };
 
-void write_file_atomic(const std::filesystem::path& target, std::string_view content);
+void write_file_atomic(const std::filesystem::path& target, std::string_view content,
+                       Durability durability = Durability::on_disk);
+void write_file_atomic(const std::filesystem::path& target, std::span<const uint8_t> content,
+                       Durability durability = Durability::on_disk);
 
 // Removes what killed writers left in a folder; returns how many. Only for a folder that nobody else writes to now.
 int remove_stale_temporaries(const std::filesystem::path& folder);

@@ -7,6 +7,7 @@
 
 #include "data/image/encode.h"
 #include "data/image/gray16.h"
+#include "engine/io/atomic_file.h"
 
 namespace tessera::testing_support {
 
@@ -34,7 +35,7 @@ inline void write_frame(const std::filesystem::path& root, const std::string& sp
   Image picture(map.height, map.width);
   for (size_t i = 0; i < map.values.size(); ++i) picture.pixels[3 * i] = static_cast<uint8_t>(map.values[i]);
   write_png(pictures / (city + "_" + frame + "_leftImg8bit.png"), picture);
-  write_bytes_atomic(truth / (city + "_" + frame + "_gtFine_instanceIds.png"), encode_gray16_png(map));
+  write_file_atomic(truth / (city + "_" + frame + "_gtFine_instanceIds.png"), encode_gray16_png(map));
 }
 
 }  // namespace tessera::testing_support

@@ -102,7 +102,7 @@ TEST(Cityscapes, BadFilesAreLeftOutAndNamed) {
   std::filesystem::remove(truth(0));
   write_png(truth(1), Image(40, 60));  // 8 bits
   std::filesystem::resize_file(truth(2), std::filesystem::file_size(truth(2)) - 20);
-  write_bytes_atomic(truth(3), encode_gray16_png(label_map(20, 60, {})));
+  write_file_atomic(truth(3), encode_gray16_png(label_map(20, 60, {})));
   const CityscapesConversion conversion = convert_cityscapes(root, "val", root / "coco");
   EXPECT_EQ(conversion.images, 1);
   ASSERT_EQ(conversion.skipped.size(), 4u);
