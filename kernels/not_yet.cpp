@@ -5,6 +5,7 @@
 #include "kernels/batch_norm.h"
 #include "kernels/binary_cross_entropy.h"
 #include "kernels/channel_affine.h"
+#include "kernels/channel_attention.h"
 #include "kernels/concat.h"
 #include "kernels/conv2d.h"
 #include "kernels/dice_loss.h"
@@ -34,6 +35,7 @@
 #include "kernels/select_top_k.h"
 #include "kernels/sgd.h"
 #include "kernels/sigmoid.h"
+#include "kernels/spatial_attention.h"
 #include "kernels/sum_of_squares.h"
 
 namespace tessera {

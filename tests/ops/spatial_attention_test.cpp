@@ -1,0 +1,59 @@
+#include "engine/ops/spatial_attention.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/ops/op_check.h"
+#include "tests/ops/thread_invariance.h"
+#include "tests/reference/channel_spatial_attention.h"
+
+namespace tessera {
+namespace {
+
+using namespace testing_support;
+
+const std::vector<Shape> kShapes = {{1, 1, 1, 1}, {2, 3, 4, 5}, {3, 1, 7, 17}, {1, 5, 5, 16}, {0, 2, 2, 3}};
+
+TEST(SpatialPool, AgreesWithOracle) {
+  for (const Shape& shape : kShapes) {
+    check_op(
+        "spatial_pool " + shape.to_string(), {random_input(shape, 1)},
+        [](Tape& tape, const std::vector<Variable>& in) { return spatial_pool(tape, in[0]); },
+        [&](const auto& in) { return reference::spatial_pool(in[0], shape[3]); });
+  }
+}
+
+TEST(SpatialPool, GivesATieToTheFirstChannel) {
+  CpuContext context(1);
+  Tape tape(context);
+  const std::vector<float> values = {1, 3, 3, 2}, cotangent = {10, 0};
+  const Variable x = tape.input(Tensor::from_host<float>(context, {1, 1, 1, 4}, values));
+  const Variable y = spatial_pool(tape, x);
+  tape.backward(y, Tensor::from_host<float>(context, {1, 1, 1, 2}, cotangent));
+  EXPECT_EQ(tape.gradient(x).to_host<float>(context), (std::vector<float>{0, 10, 0, 0}));
+}
+
+TEST(SpatialGate, AgreesWithOracle) {
+  for (const Shape& shape : kShapes) {
+    check_op(
+        "spatial_gate " + shape.to_string(),
+        {random_input(shape, 2), random_input({shape[0], shape[1], shape[2], 1}, 3)},
+        [](Tape& tape, const std::vector<Variable>& in) { return spatial_gate(tape, in[0], in[1]); },
+        [&](const auto& in) { return reference::spatial_gate(in[0], in[1], shape[3]); });
+  }
+}
+
+TEST(SpatialAttention, DoesNotDependOnTheNumberOfThreads) {
+  expect_same_bits_for_any_threads(
+      "spatial gate", {random_input({2, 41, 37, 24}, 5), random_input({2, 41, 37, 1}, 6)},
+      [](Tape& tape, const std::vector<Variable>& in) { return spatial_pool(tape, spatial_gate(tape, in[0], in[1])); });
+}
+
+TEST(SpatialAttention, RefusesOtherShapes) {
+  PlanContext context;
+  Tape tape(context);
+  const Tensor x = Tensor::empty(context, {2, 3, 3, 4});
+  EXPECT_THROW(spatial_gate(tape, x, x), Error);
+}
+
+}  // namespace
+}  // namespace tessera
