@@ -121,13 +121,13 @@ class TrainingRun {
 
   TrainingRunResult run() {
     const StopSignal signal;
+    TrainingStep step(*context_, *model_, config_);
     prepare_run_folder(request_.folder, 2 * checkpoint_bytes(*model_->parameters));
     const CheckpointFolder checkpoints(request_.folder, static_cast<int>(config_.get_int("checkpoint.keep")));
     int64_t iteration = start(checkpoints);
     write_file_atomic(request_.folder / "config.json", config_.to_json() + "\n");
     JsonlLog log(request_.folder / "log.jsonl", iteration);
 
-    TrainingStep step(*context_, *model_, config_);
     const int64_t iterations = step.schedule().iterations;
     Loader loader(*set_, loader_options(iteration));
     const double batch = static_cast<double>(config_.get_int("train.batch"));

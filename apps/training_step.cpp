@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include "engine/ops/add.h"
+#include "engine/training/adamw.h"
 #include "engine/training/finite_check.h"
+#include "engine/training/sgd.h"
 
 namespace tessera {
 
@@ -28,17 +30,26 @@ ScheduleOptions schedule_from(const Config& config) {
   return schedule;
 }
 
-SgdOptions sgd_from(const Config& config) {
-  return {.momentum = config.get_number("train.momentum"),
-          .weight_decay = config.get_number("train.weight_decay"),
-          .clip_norm = config.get_number("train.clip")};
+std::unique_ptr<Optimizer> make_optimizer(Context& context, ParameterStore& store, const Config& config) {
+  const double weight_decay = config.get_number("train.weight_decay"), clip = config.get_number("train.clip");
+  if (config.get_string("train.optimizer") == "adamw") {
+    return std::make_unique<AdamW>(context, store,
+                                   AdamWOptions{.beta1 = config.get_number("train.beta1"),
+                                                .beta2 = config.get_number("train.beta2"),
+                                                .epsilon = config.get_number("train.epsilon"),
+                                                .weight_decay = weight_decay,
+                                                .clip_norm = clip});
+  }
+  return std::make_unique<Sgd>(
+      context, store,
+      SgdOptions{.momentum = config.get_number("train.momentum"), .weight_decay = weight_decay, .clip_norm = clip});
 }
 
 TrainingStep::TrainingStep(Context& context, const Model& model, const Config& config)
     : context_(context),
       model_(model),
       schedule_(schedule_from(config)),
-      sgd_(context, *model.parameters, sgd_from(config)),
+      optimizer_(make_optimizer(context, *model.parameters, config)),
       seed_(static_cast<uint64_t>(config.get_int("seed"))) {}
 
 StepResult TrainingStep::run(const Batch& batch, int64_t iteration) {
@@ -63,7 +74,7 @@ StepResult TrainingStep::run(const Batch& batch, int64_t iteration) {
   if (!std::isfinite(result.loss)) require_finite(context_, iteration, checked, model_.parameters.get());
   tape.backward(total);
   result.learning_rate = learning_rate_at(schedule_, iteration);
-  result.gradient_norm = sgd_.step(context_, iteration, result.learning_rate);
+  result.gradient_norm = optimizer_->step(context_, iteration, result.learning_rate);
   return result;
 }
 

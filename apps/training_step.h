@@ -3,14 +3,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "apps/model_file.h"
 #include "data/pipeline/loader.h"
+#include "engine/training/optimizer.h"
 #include "engine/training/schedule.h"
-#include "engine/training/sgd.h"
 
 namespace tessera {
 
@@ -24,11 +25,12 @@ struct StepResult {
 // train.* of a config; the learning rate scales linearly with train.batch / train.reference_batch, iterations, steps
 // and warm-up inversely.
 ScheduleOptions schedule_from(const Config& config);
-SgdOptions sgd_from(const Config& config);
+std::unique_ptr<Optimizer> make_optimizer(Context& context, ParameterStore& store, const Config& config);
 
 class TrainingStep {
  public:
-  // The model must be allocated for training and outlive this.
+  // The model must be allocated for training and outlive this. Construct before a checkpoint is loaded: the optimizer
+  // may add a buffer to the parameters.
   TrainingStep(Context& context, const Model& model, const Config& config);
 
   // iteration counts from 0. Throws Error(non_finite) naming the tensor, with parameters and momentum unchanged.
@@ -40,7 +42,7 @@ class TrainingStep {
   Context& context_;
   const Model& model_;
   ScheduleOptions schedule_;
-  Sgd sgd_;
+  std::unique_ptr<Optimizer> optimizer_;
   uint64_t seed_;
 };
 

@@ -1,5 +1,6 @@
 #include "kernels/not_yet.h"
 
+#include "kernels/adamw.h"
 #include "kernels/add.h"
 #include "kernels/axial_attention.h"
 #include "kernels/batch_norm.h"

@@ -95,10 +95,22 @@ int64_t ParameterStore::count(std::string_view prefix) const {
   return total;
 }
 
-Tensor ParameterStore::momentum_of(const Parameter& parameter) const {
-  TESSERA_CHECK(parameter.trainable && momentum_.defined(), "'{}' has no momentum", parameter.name);
+void ParameterStore::add_second_moment(Context& context) {
+  TESSERA_CHECK(momentum_.defined(), "the parameters are not allocated for training");
+  if (second_moment_.defined()) return;
+  second_moment_ = Tensor::zeros(context, {trainable_elements_}, DType::f32, "second moment");
+}
+
+Tensor ParameterStore::momentum_of(const Parameter& parameter) const { return slice_of(momentum_, parameter); }
+
+Tensor ParameterStore::second_moment_of(const Parameter& parameter) const {
+  return slice_of(second_moment_, parameter);
+}
+
+Tensor ParameterStore::slice_of(const Tensor& buffer, const Parameter& parameter) const {
+  TESSERA_CHECK(parameter.trainable && buffer.defined(), "'{}' has no state of an optimizer", parameter.name);
   const int64_t begin = offset_.at(&parameter);
-  return momentum_.slice(begin, begin + parameter.shape.elements()).reshape(parameter.shape);
+  return buffer.slice(begin, begin + parameter.shape.elements()).reshape(parameter.shape);
 }
 
 }  // namespace tessera

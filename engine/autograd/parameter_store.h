@@ -60,6 +60,8 @@ class ParameterStore {
 
   // training: also gradients and momentum (zeroed). Values are a function of (seed, name).
   void allocate(Context& context, uint64_t seed, bool training);
+  // For optimizers that keep one: zeroed, beside the momentum. Once it is there it stays as it is.
+  void add_second_moment(Context& context);
 
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
@@ -75,14 +77,20 @@ class ParameterStore {
   int64_t trainable_elements() const { return trainable_elements_; }
   // The slice of the flat momentum that belongs to a trainable parameter.
   Tensor momentum_of(const Parameter& parameter) const;
+  // Undefined unless added.
+  const Tensor& second_moment() const { return second_moment_; }
+  Tensor second_moment_of(const Parameter& parameter) const;
   void zero_gradients(Context& context) const { gradients_.fill_zero(context); }
 
  private:
+  Tensor slice_of(const Tensor& buffer, const Parameter& parameter) const;
+
   std::deque<Parameter> parameters_;
   std::unordered_map<std::string, size_t> index_;
   std::unordered_map<const Parameter*, int64_t> offset_;
   Tensor values_, gradients_, momentum_;
   int64_t trainable_elements_ = 0;
+  Tensor second_moment_;
 };
 
 }  // namespace tessera

@@ -2,9 +2,7 @@
 // of gradients by their global norm. The arithmetic of torch.optim.SGD and torch.nn.utils.clip_grad_norm_.
 #pragma once
 
-#include <cstdint>
-
-#include "engine/autograd/parameter_store.h"
+#include "engine/training/optimizer.h"
 
 namespace tessera {
 
@@ -14,22 +12,17 @@ struct SgdOptions {
   double clip_norm = 0.0;      // largest L2 norm of all gradients together, 0: no clipping
 };
 
-class Sgd {
+class Sgd final : public Optimizer {
  public:
   // The store must be allocated for training, and live as long as this.
   Sgd(Context& context, const ParameterStore& store, const SgdOptions& options);
 
-  // Applies the gradients of the store and returns their norm before clipping. Throws Error(non_finite) naming the
-  // tensor, with nothing changed, when a gradient is NaN or infinite.
-  double step(Context& context, int64_t iteration, double learning_rate);
+  double step(Context& context, int64_t iteration, double learning_rate) override;
 
  private:
   const ParameterStore& store_;
   SgdOptions options_;
-  Tensor decayed_;  // u8 [trainable elements / 16]
+  Tensor decayed_;
 };
-
-// L2 norm of all gradients together; the same bits for any number of threads.
-double gradient_norm(Context& context, const ParameterStore& store);
 
 }  // namespace tessera

@@ -24,6 +24,10 @@ std::vector<NamedSlot> slots_of(const ParameterStore& store, bool momentum) {
     if (parameter.trainable)
       slots.push_back({std::string(kMomentumPrefix) + parameter.name, store.momentum_of(parameter)});
   }
+  for (const Parameter& parameter : store.parameters()) {
+    if (!parameter.trainable || !store.second_moment().defined()) continue;
+    slots.push_back({std::string(kSecondMomentPrefix) + parameter.name, store.second_moment_of(parameter)});
+  }
   return slots;
 }
 
@@ -54,7 +58,10 @@ bool fits(const NamedSlot& slot, const SafetensorsEntry& entry) {
   return readable && std::equal(extents.begin(), extents.end(), entry.shape.begin(), entry.shape.end());
 }
 
-bool is_momentum(const SafetensorsEntry& entry) { return entry.name.starts_with(kMomentumPrefix); }
+// State of an optimizer.
+bool is_momentum(const SafetensorsEntry& entry) {
+  return entry.name.starts_with(kMomentumPrefix) || entry.name.starts_with(kSecondMomentPrefix);
+}
 
 void copy(Context& context, const NamedSlot& slot, const SafetensorsFile& file) {
   slot.tensor.copy_from_host(context, file.read_f32(*file.find(slot.name)).data());
@@ -161,7 +168,9 @@ std::string weights_sha256(Context& context, const ParameterStore& store) {
 std::string momentum_sha256(Context& context, const ParameterStore& store) {
   std::vector<NamedSlot> slots;
   for (const Parameter& parameter : store.parameters()) {
-    if (parameter.trainable) slots.push_back({parameter.name, store.momentum_of(parameter)});
+    if (!parameter.trainable) continue;
+    slots.push_back({parameter.name, store.momentum_of(parameter)});
+    if (store.second_moment().defined()) slots.push_back({parameter.name, store.second_moment_of(parameter)});
   }
   return hash(context, slots);
 }

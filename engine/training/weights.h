@@ -19,8 +19,10 @@ inline constexpr std::string_view kMetadataPreprocessing = "preprocessing";  // 
 inline constexpr std::string_view kMetadataClassNames = "class_names";       // JSON list of texts
 inline constexpr std::string_view kMetadataIteration = "iteration";          // of training, decimal
 
-// Momentum of "x" in a checkpoint; loaders of weights pass over it.
+// Momentum of "x" in a checkpoint, and the second moment where the optimizer keeps one; loaders of weights pass over
+// them.
 inline constexpr std::string_view kMomentumPrefix = "momentum/";
+inline constexpr std::string_view kSecondMomentPrefix = "second_moment/";
 
 // All parameters, frozen ones and statistics included. Atomic; throws WriteError.
 void save_weights(Context& context, const std::filesystem::path& file, const ParameterStore& store,
@@ -42,7 +44,8 @@ struct LoadReport {
 // is damaged or when nothing fits.
 LoadReport load_matching_weights(Context& context, ParameterStore& store, const SafetensorsFile& file);
 
-// A checkpoint: weights and the momentum of every trainable parameter; strict as load_weights.
+// A checkpoint: weights and what the optimizer keeps of every trainable parameter, momentum and second moment (where
+// the store has one); strict as load_weights.
 void save_weights_and_momentum(Context& context, const std::filesystem::path& file, const ParameterStore& store,
                                const Metadata& metadata);
 void load_weights_and_momentum(Context& context, ParameterStore& store, const SafetensorsFile& file);
@@ -52,6 +55,7 @@ uint64_t checkpoint_bytes(const ParameterStore& store);
 
 // SHA-256 over names and values in order of declaration: equal for equal bits only.
 std::string weights_sha256(Context& context, const ParameterStore& store);
+// Of the second moment too, where the store has one.
 std::string momentum_sha256(Context& context, const ParameterStore& store);
 
 }  // namespace tessera
