@@ -18,7 +18,7 @@ namespace tessera {
 struct PixelRectangle {
   int32_t x, y, width, height;
 
-  int64_t row_bytes() const { return (int64_t{width} + 7) / 8; }
+  constexpr int64_t row_bytes() const { return (int64_t{width} + 7) / 8; }
 };
 
 struct GridBinarizePlanArgs {
