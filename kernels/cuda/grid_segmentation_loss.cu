@@ -19,8 +19,8 @@ namespace {
 using Args = GridSegmentationLossArgs;
 
 constexpr int kThreads = 128;
-constexpr float kGuard = 1e-8f;     // least |a||b| of a cosine
-constexpr float kWholeMask = 1.0f;  // value of a mask where y is 1
+constexpr float kGuard = 1e-8f;       // least |a||b| of a cosine
+constexpr float kWholeMask = 255.0f;  // value of a mask where y is 1
 
 struct Prepared {
   float* unit_pixels;   // like pixels
