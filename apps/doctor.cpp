@@ -8,10 +8,12 @@
 #include <iterator>
 
 #include "apps/verbs.h"
+#include "engine/core/dispatch.h"
 #include "engine/core/error.h"
 #include "engine/core/memory_table.h"
 #include "engine/io/json_text.h"
 #include "engine/ops/conv2d.h"
+#include "kernels/cuda_devices.h"
 #include "kernels/not_yet.h"
 
 namespace tessera {
@@ -153,7 +155,10 @@ Diagnosis diagnose(const std::string& device, int threads, const std::filesystem
     std::string message = "running on " + diagnosis.device;
     if (context->backend() == Backend::cpu && !diagnosis.gpu_driver) message = "no GPU: " + message;
     if (context->backend() == Backend::cpu && diagnosis.gpu_driver) {
-      message = "a GPU is there, but this build has no backend for it: " + message;
+      const bool built = TESSERA_CUDA != 0;
+      message = std::string(built ? "a GPU is there, but some kernels are not written for it: "
+                                  : "a GPU is there, but this build has no backend for it: ") +
+                message;
     }
     diagnosis.checks.push_back({"device", CheckStatus::ok, message, ""});
     diagnosis.checks.push_back(check_kernels(*context));
@@ -175,6 +180,12 @@ std::string diagnosis_text(const Diagnosis& diagnosis) {
     backends.push_back(backend.available ? backend.name : fmt::format("{} ({})", backend.name, backend.reason));
   }
   fmt::format_to(std::back_inserter(text), "backends    {}\n", join_words(backends, ", "));
+#if TESSERA_CUDA
+  for (const CudaDevice& gpu : find_cuda_devices()) {
+    fmt::format_to(std::back_inserter(text), "GPU         {}, compute capability {}.{}, {} processors, {}\n", gpu.name,
+                   gpu.major, gpu.minor, gpu.processors, format_bytes(double(gpu.bytes)));
+  }
+#endif
   const std::vector<std::string> missing = missing_device_kernels();
   if (!missing.empty()) fmt::format_to(std::back_inserter(text), "only on cpu {}\n", join_words(missing, ", "));
   fmt::format_to(std::back_inserter(text), "GPU driver  {}\n", diagnosis.gpu_driver.value_or("none"));

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "engine/core/dispatch.h"
+#include "kernels/cuda_devices.h"
 
 namespace tessera {
 
@@ -11,8 +12,21 @@ std::string Device::to_string() const {
   return backend == Backend::cuda ? fmt::format("cuda:{}", index) : backend_name(backend);
 }
 
+namespace {
+
+// A GPU, where there is one and every kernel is written for it.
+Device best_device() {
+#if TESSERA_CUDA
+  if (kernels_not_yet_on_devices().empty() && count_cuda_devices() > 0) return {Backend::cuda, 0};
+#endif
+  return {Backend::cpu, 0};
+}
+
+}  // namespace
+
 Device parse_device(std::string_view text) {
-  if (text == "auto" || text == "cpu") return {Backend::cpu, 0};
+  if (text == "auto") return best_device();
+  if (text == "cpu") return {Backend::cpu, 0};
   if (text == "emulated") return {Backend::emulated, 0};
   if (text == "cuda") return {Backend::cuda, 0};
   if (text.starts_with("cuda:")) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda_devices.h"
 #include "kernels/memory.h"
 
 namespace tessera {
@@ -23,7 +24,11 @@ void check(cudaError_t error, const char* what) {
   throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));
 }
 
-cudaStream_t stream_of(CudaContext& context) { return static_cast<cudaStream_t>(context.stream()); }
+// The stream of the context. Chooses its GPU for the calling thread: a thread starts with the first one.
+cudaStream_t stream_of(CudaContext& context) {
+  check(cudaSetDevice(context.index()), "choosing the GPU");
+  return static_cast<cudaStream_t>(context.stream());
+}
 
 // Keeps freed blocks by size class: cudaMalloc waits for the device. Safe because a context has one stream, so what
 // still uses a block runs before what gets it next.
@@ -83,7 +88,32 @@ class CudaAllocator final : public Allocator {
 
 }  // namespace
 
+int count_cuda_devices() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    cudaGetLastError();
+    return 0;
+  }
+  return count;
+}
+
+std::vector<CudaDevice> find_cuda_devices() {
+  std::vector<CudaDevice> devices;
+  for (int index = 0; index < count_cuda_devices(); ++index) {
+    cudaDeviceProp properties;
+    if (cudaGetDeviceProperties(&properties, index) != cudaSuccess) break;
+    devices.push_back({properties.name, properties.major, properties.minor, properties.multiProcessorCount,
+                       properties.totalGlobalMem});
+  }
+  return devices;
+}
+
 CudaContext::CudaContext(int index) : Context(Backend::cuda, std::make_shared<CudaAllocator>(index)), index_(index) {
+  const int devices = count_cuda_devices();
+  if (index >= devices) {
+    throw std::runtime_error(devices == 0 ? std::string("no GPU that a driver shows")
+                                          : "there are " + std::to_string(devices) + " GPUs, counted from 0");
+  }
   check(cudaSetDevice(index), "choosing the GPU");
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
@@ -91,11 +121,14 @@ CudaContext::CudaContext(int index) : Context(Backend::cuda, std::make_shared<Cu
 }
 
 CudaContext::~CudaContext() {
-  cudaStreamSynchronize(stream_of(*this));
-  cudaStreamDestroy(stream_of(*this));
+  const cudaStream_t stream = static_cast<cudaStream_t>(stream_);
+  cudaStreamSynchronize(stream);
+  cudaStreamDestroy(stream);
 }
 
-void CudaContext::synchronize() { check(cudaStreamSynchronize(stream_of(*this)), "a kernel failed"); }
+void CudaContext::synchronize() {
+  check(cudaStreamSynchronize(stream_of(*this)), "a kernel failed (CUDA_LAUNCH_BLOCKING=1 names its launch)");
+}
 
 void memory_zero(CudaContext& context, void* destination, size_t bytes) {
   if (bytes > 0) check(cudaMemsetAsync(destination, 0, bytes, stream_of(context)), "clearing memory");

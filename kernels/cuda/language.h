@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <type_traits>
 
 #include "kernels/context.h"
@@ -77,10 +78,29 @@ template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, LaunchSite site,
             Arguments&&... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  check_launch(cudaSetDevice(site.context.index()), site);  // of this thread of the host
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shared_bytes, site);
   kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(site.context.stream())>>>(
       static_cast<Parameters>(arguments)...);
   check_launch(cudaGetLastError(), site);
+}
+
+// All blocks at once, so that grid_sync() can wait for them; refused when they do not fit the GPU together.
+template <typename... Parameters, typename... Arguments>
+void launch_cooperative(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, LaunchSite site,
+                        Arguments&&... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  check_launch(cudaSetDevice(site.context.index()), site);
+  allow_shared_bytes(reinterpret_cast<const void*>(kernel), shared_bytes, site);
+  std::tuple<std::decay_t<Parameters>...> values{static_cast<Parameters>(arguments)...};
+  std::apply(
+      [&](auto&... value) {
+        void* pointers[] = {static_cast<void*>(&value)..., nullptr};
+        check_launch(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(kernel), grid, block, pointers,
+                                                 shared_bytes, static_cast<cudaStream_t>(site.context.stream())),
+                     site);
+      },
+      values);
 }
 
 }  // namespace cuda_port
