@@ -54,7 +54,7 @@ std::vector<Candidate> scan(const SelectTopKArgs& args, const Piece& piece, floa
       const float compared = args.rule == CandidateRule::class_probability ? static_cast<float>(probability)
                              : args.rule == CandidateRule::product         ? product
                                                                            : std::sqrt(product);
-      if (compared > args.threshold) {
+      if (compared > args.threshold && product == product) {  // a quality of NaN has no place in an order
         found.push_back({product, static_cast<int32_t>(row), static_cast<int32_t>(category)});
       }
     }

@@ -101,6 +101,11 @@ TEST(SelectTopK, IgnoresNotANumberAndTakesInfinity) {
     EXPECT_EQ(selection.counts.to_host<int32_t>(context)[0], 1);
     EXPECT_EQ(selection.rows.to_host<int32_t>(context)[0], 1);
     EXPECT_EQ(selection.values.to_host<float>(context)[0], 1.0f);
+    const TopKSelection of_quality =
+        select_top_k(context, Tensor::from_host<float>(context, {3, 1}, std::vector<float>{3, 2, 1}),
+                     Tensor::from_host<float>(context, {3, 1}, std::vector<float>{0, nan, 0}), geometry, {.k = 3});
+    EXPECT_EQ(of_quality.counts.to_host<int32_t>(context)[0], 2);
+    EXPECT_EQ(of_quality.rows.to_host<int32_t>(context), (std::vector<int32_t>{0, 2, 0}));
   });
 }
 
