@@ -34,27 +34,31 @@ std::vector<Line> lines_of(std::span<const AttentionMap> maps, bool along_column
   return lines;
 }
 
+// Rows over the cells of a line are whole registers long; what stands beyond the last cell is never read for a result.
+int64_t padded_row(int64_t cells) { return (cells + kLanes - 1) / kLanes * kLanes; }
+
 // What a thread works in; grows to the longest line.
 struct Workspace {
   std::vector<float> transposed, scores, gradient;
 
   void reserve(int64_t cells, int64_t width) {
-    const auto square = static_cast<size_t>(cells * cells), copy = static_cast<size_t>(cells * width);
+    const int64_t padded = padded_row(cells);
+    const auto square = static_cast<size_t>(cells * padded), copy = static_cast<size_t>(padded * width);
     if (scores.size() < square) scores.resize(square), gradient.resize(square);
     if (transposed.size() < copy) transposed.resize(copy);
   }
 };
 
-// from: [count] rows of `width` floats, `row` apart -> [width][count].
-void transpose(const float* from, int64_t row, int64_t count, int64_t width, float* to) {
+// from: [count] rows of `width` floats, `row` apart -> [width][padded].
+void transpose(const float* from, int64_t row, int64_t count, int64_t width, float* to, int64_t padded) {
   for (int64_t i = 0; i < count; ++i) {
-    for (int64_t e = 0; e < width; ++e) to[e * count + i] = from[i * row + e];
+    for (int64_t e = 0; e < width; ++e) to[e * padded + i] = from[i * row + e];
   }
 }
 
-void softmax_rows(float* scores, int64_t count, float scale) {
+void softmax_rows(float* scores, int64_t count, int64_t padded, float scale) {
   for (int64_t i = 0; i < count; ++i) {
-    float* row = scores + i * count;
+    float* row = scores + i * padded;
     float largest = row[0], sum = 0;
 #pragma omp simd reduction(max : largest)
     for (int64_t j = 0; j < count; ++j) largest = std::max(largest, row[j]);
@@ -90,10 +94,11 @@ Head head_of(const Line& line, int64_t channels, int64_t heads, int64_t head) {
 }
 
 void probabilities(const Head& head, const float* query, const float* key, Workspace& work) {
-  transpose(key, head.pair_row, head.count, head.width, work.transposed.data());
-  multiply_small({{query, head.row, 1}, work.transposed.data(), head.count, work.scores.data(), head.count, head.width},
-                 head.count, head.count);
-  softmax_rows(work.scores.data(), head.count, head.scale);
+  const int64_t padded = padded_row(head.count);
+  transpose(key, head.pair_row, head.count, head.width, work.transposed.data(), padded);
+  multiply_small({{query, head.row, 1}, work.transposed.data(), padded, work.scores.data(), padded, head.width},
+                 head.count, padded);
+  softmax_rows(work.scores.data(), head.count, padded, head.scale);
 }
 
 template <typename Args, typename Body>
@@ -118,7 +123,7 @@ void axial_attention_forward(CpuContext& context, const AxialAttentionForwardArg
   for_each_head(context, args, [&](const Head& head, Workspace& work) {
     const float* key = args.key_value + head.pair_offset;
     probabilities(head, args.query + head.offset, key, work);
-    multiply_small({{work.scores.data(), head.count, 1},
+    multiply_small({{work.scores.data(), padded_row(head.count), 1},
                     key + args.channels,
                     head.pair_row,
                     args.y + head.offset,
@@ -130,26 +135,26 @@ void axial_attention_forward(CpuContext& context, const AxialAttentionForwardArg
 
 void axial_attention_backward(CpuContext& context, const AxialAttentionBackwardArgs& args) {
   for_each_head(context, args, [&](const Head& head, Workspace& work) {
-    const int64_t count = head.count, width = head.width;
+    const int64_t count = head.count, width = head.width, padded = padded_row(count);
     const float *query = args.query + head.offset, *key = args.key_value + head.pair_offset;
     const float *value = key + args.channels, *dy = args.dy + head.offset;
     float *dkey = args.dkey_value + head.pair_offset, *dvalue = dkey + args.channels;
     probabilities(head, query, key, work);
     float *p = work.scores.data(), *g = work.gradient.data();
-    multiply_small({{p, 1, count}, dy, head.row, dvalue, head.pair_row, count}, count, width);
-    transpose(value, head.pair_row, count, width, work.transposed.data());
-    multiply_small({{dy, head.row, 1}, work.transposed.data(), count, g, count, width}, count, count);
+    multiply_small({{p, 1, padded}, dy, head.row, dvalue, head.pair_row, count}, count, width);
+    transpose(value, head.pair_row, count, width, work.transposed.data(), padded);
+    multiply_small({{dy, head.row, 1}, work.transposed.data(), padded, g, padded, width}, count, padded);
     for (int64_t i = 0; i < count; ++i) {
-      const float* probability = p + i * count;
-      float* row = g + i * count;
+      const float* probability = p + i * padded;
+      float* row = g + i * padded;
       float sum = 0;
 #pragma omp simd reduction(+ : sum)
       for (int64_t j = 0; j < count; ++j) sum += probability[j] * row[j];
 #pragma omp simd
       for (int64_t j = 0; j < count; ++j) row[j] = probability[j] * (row[j] - sum) * head.scale;
     }
-    multiply_small({{g, count, 1}, key, head.pair_row, args.dquery + head.offset, head.row, count}, count, width);
-    multiply_small({{g, 1, count}, query, head.row, dkey, head.pair_row, count}, count, width);
+    multiply_small({{g, padded, 1}, key, head.pair_row, args.dquery + head.offset, head.row, count}, count, width);
+    multiply_small({{g, 1, padded}, query, head.row, dkey, head.pair_row, count}, count, width);
   });
 }
 
