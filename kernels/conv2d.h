@@ -34,6 +34,11 @@ struct Conv2dMap {
   int64_t out_rows() const { return images * out_height * out_width; }
 };
 
+// What a device multiplies in; the CPU, and the default, is fp32. The others (not launched yet: KernelNotYet) round
+// both operands to nearest and keep memory in f32; only fp16_accumulate_chunked rounds sums, those of 32 products to
+// half.
+enum class ConvMath : uint8_t { fp32, tf32, bf16, fp16, fp16_accumulate_chunked };
+
 struct Conv2dForwardArgs {
   Conv2dWindow window;
   std::span<const Conv2dMap> maps;
@@ -44,6 +49,7 @@ struct Conv2dForwardArgs {
   const float* residual;  // like y, or null
   float* y;               // [*, out_channels]
   bool relu;
+  ConvMath math = ConvMath::fp32;
 };
 
 // dx = transposed conv(scale * dy, w)
@@ -54,6 +60,7 @@ struct Conv2dBackwardDataArgs {
   const float* weight;
   const float* scale;  // or null
   float* dx;           // overwritten
+  ConvMath math = ConvMath::fp32;
 };
 
 // dweight = scale * sum over maps and pixels of dy x
@@ -62,8 +69,9 @@ struct Conv2dBackwardWeightArgs {
   std::span<const Conv2dMap> maps;
   const float* x;
   const float* dy;
-  const float* scale;  // or null
-  float* dweight;      // overwritten
+  const float* scale;              // or null
+  float* dweight;                  // overwritten
+  ConvMath math = ConvMath::fp32;  // fp16_accumulate_chunked is fp16 here
 };
 
 // dbias[c] = sum of dy[row][c]

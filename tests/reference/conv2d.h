@@ -18,15 +18,15 @@ struct ConvolutionCase {
   }
 };
 
-inline std::vector<double> conv2d(const ConvolutionCase& at, const std::vector<double>& x,
-                                  const std::vector<double>& weight) {
+// Calls visit(output, input, weight) with the positions of every product of the convolution.
+template <typename Visit>
+void for_each_product(const ConvolutionCase& at, Visit&& visit) {
   const int64_t group_in = at.in / at.groups, group_out = at.out / at.groups;
-  std::vector<double> y;
+  int64_t output = 0;
   for (int64_t n = 0; n < at.images; ++n) {
     for (int64_t oy = 0; oy < at.out_height(); ++oy) {
       for (int64_t ox = 0; ox < at.out_width(); ++ox) {
-        for (int64_t o = 0; o < at.out; ++o) {
-          double sum = 0;
+        for (int64_t o = 0; o < at.out; ++o, ++output) {
           for (int64_t v = 0; v < at.window_height; ++v) {
             for (int64_t u = 0; u < at.window_width; ++u) {
               const int64_t iy = oy * at.stride + v - at.padding, ix = ox * at.stride + u - at.padding;
@@ -34,16 +34,35 @@ inline std::vector<double> conv2d(const ConvolutionCase& at, const std::vector<d
               const int64_t cell = ((n * at.height + iy) * at.width + ix) * at.in + o / group_out * group_in;
               const int64_t tap = ((o * at.window_height + v) * at.window_width + u) * group_in;
               for (int64_t c = 0; c < group_in; ++c) {
-                sum += x[static_cast<size_t>(cell + c)] * weight[static_cast<size_t>(tap + c)];
+                visit(static_cast<size_t>(output), static_cast<size_t>(cell + c), static_cast<size_t>(tap + c));
               }
             }
           }
-          y.push_back(sum);
         }
       }
     }
   }
+}
+
+inline std::vector<double> conv2d(const ConvolutionCase& at, const std::vector<double>& x,
+                                  const std::vector<double>& weight) {
+  std::vector<double> y(static_cast<size_t>(at.images * at.out_height() * at.out_width() * at.out));
+  for_each_product(at, [&](size_t o, size_t i, size_t w) { y[o] += x[i] * weight[w]; });
   return y;
+}
+
+inline std::vector<double> conv2d_data_gradient(const ConvolutionCase& at, const std::vector<double>& dy,
+                                                const std::vector<double>& weight) {
+  std::vector<double> dx(static_cast<size_t>(at.images * at.height * at.width * at.in));
+  for_each_product(at, [&](size_t o, size_t i, size_t w) { dx[i] += dy[o] * weight[w]; });
+  return dx;
+}
+
+inline std::vector<double> conv2d_weight_gradient(const ConvolutionCase& at, const std::vector<double>& x,
+                                                  const std::vector<double>& dy) {
+  std::vector<double> dweight(static_cast<size_t>(at.out * at.window_height * at.window_width * (at.in / at.groups)));
+  for_each_product(at, [&](size_t o, size_t i, size_t w) { dweight[w] += dy[o] * x[i]; });
+  return dweight;
 }
 
 }  // namespace tessera::reference

@@ -1,0 +1,44 @@
+// Which tile and how many splits of the depth a convolution kernel of the device runs with. The choice depends on the
+// shape of a call alone, so results keep their bits from run to run and from card to card.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/conv2d.h"
+
+namespace tessera {
+
+// Rows x columns of the result that one block computes.
+enum class ConvTile : uint8_t { m128n128, m128n64, m64n64, m128n16, m16n64 };
+
+struct ConvChoice {
+  ConvTile tile;
+  int splits;  // of the depth, at least 1; more than one sums partial results in a second pass
+};
+
+enum class ConvPass : uint8_t { gather, weight };  // forward and data gradient; weight gradient
+
+// A call as a matrix product per group: sums over `depth`.
+struct ConvWork {
+  ConvPass pass;
+  ConvMath math;
+  std::span<const int64_t> rows;  // of the maps (gather) or output channels of a group (weight)
+  int64_t columns;                // target channels of a group, or taps * input channels of a group
+  int64_t groups;
+  int64_t depth;  // taps * channels, or pixels
+};
+
+// By a model of a card with 84 multiprocessors, see docs/kernels/conv2d.md.
+ConvChoice choose_conv(const ConvWork& work);
+
+// With a given choice instead: for tests and measurements. `splits` is an upper bound.
+#define TESSERA_CHOSEN_CONV(name, Args)                                        \
+  void name(CudaContext& context, const Args& args, const ConvChoice& choice); \
+  void name(EmulatedContext& context, const Args& args, const ConvChoice& choice)
+TESSERA_CHOSEN_CONV(conv2d_forward, Conv2dForwardArgs);
+TESSERA_CHOSEN_CONV(conv2d_backward_data, Conv2dBackwardDataArgs);
+TESSERA_CHOSEN_CONV(conv2d_backward_weight, Conv2dBackwardWeightArgs);
+#undef TESSERA_CHOSEN_CONV
+
+}  // namespace tessera

@@ -1,0 +1,363 @@
+// Entry points of the convolution: they describe a call as tables of maps, choose a tile, and launch the product
+// kernels (conv2d_gather_kernel.h, conv2d_weight_kernel.h; one file per precision). Here are the kernels around them:
+//   transpose_weights  [o][tap][c] -> per phase of the stride [c][tap, reversed][o], times scale: 8 bytes a weight
+//   combine_splits     sums partial results in order and applies the epilogue: 4 (splits + 1) bytes an element
+#include "kernels/conv2d.h"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+#include "kernels/conv2d_choice.h"
+#include "kernels/cuda/conv2d_gather.h"
+#include "kernels/cuda/conv2d_weight.h"
+#include "kernels/not_yet.h"
+
+namespace tessera {
+
+namespace {
+
+constexpr int kThreads = 256, kTransposeTile = 32, kTransposeRows = 8;
+
+// Taps v of a window of `extent` with v mod stride < phase.
+__host__ __device__ __forceinline__ int64_t taps_before_phase(int64_t extent, int64_t stride, int64_t phase) {
+  const int64_t rest = extent % stride;
+  return extent / stride * phase + (rest < phase ? rest : phase);
+}
+__host__ __device__ __forceinline__ int64_t taps_of_phase(int64_t extent, int64_t stride, int64_t phase) {
+  return taps_before_phase(extent, stride, phase + 1) - taps_before_phase(extent, stride, phase);
+}
+// All taps of the phases before (y, x), row by row.
+__host__ __device__ __forceinline__ int64_t taps_before(const Conv2dWindow& window, int64_t y, int64_t x) {
+  return taps_before_phase(window.height, window.stride, y) * window.width +
+         taps_of_phase(window.height, window.stride, y) * taps_before_phase(window.width, window.stride, x);
+}
+
+// Block: 32 x 32 (o, c) of one tap and group; blockIdx.x = (tap, group, tile of o, tile of c).
+__global__ void __launch_bounds__(kTransposeTile* kTransposeRows)
+    transpose_weights(const float* weight, const float* scale, const Conv2dWindow window, float* transposed) {
+  SHARED(tile, float[kTransposeTile][kTransposeTile + 1]);
+  const int64_t group_in = window.in_channels / window.groups, group_out = window.out_channels / window.groups;
+  int64_t rest = blockIdx.x;
+  const int64_t tiles_in = ceil_div<int64_t>(group_in, kTransposeTile), c0 = rest % tiles_in * kTransposeTile;
+  rest /= tiles_in;
+  const int64_t tiles_out = ceil_div<int64_t>(group_out, kTransposeTile), o0 = rest % tiles_out * kTransposeTile;
+  rest /= tiles_out;
+  const int64_t group = rest % window.groups, tap = rest / window.groups;
+  for (int64_t o = threadIdx.y; o < kTransposeTile && o0 + o < group_out; o += kTransposeRows) {
+    if (c0 + threadIdx.x >= group_in) break;
+    const int64_t channel = group * group_out + o0 + o;
+    const float value = weight[(channel * window.height * window.width + tap) * group_in + c0 + threadIdx.x];
+    tile[o][threadIdx.x] = scale != nullptr ? scale[channel] * value : value;
+  }
+  __syncthreads();
+  const int64_t v = tap / window.width, u = tap % window.width;
+  const int64_t phase_y = v % window.stride, phase_x = u % window.stride;
+  const int64_t height = taps_of_phase(window.height, window.stride, phase_y);
+  const int64_t width = taps_of_phase(window.width, window.stride, phase_x);
+  const int64_t reversed = (height - 1 - v / window.stride) * width + width - 1 - u / window.stride;
+  float* phase = transposed + taps_before(window, phase_y, phase_x) * window.in_channels * group_out;
+  for (int64_t c = threadIdx.y; c < kTransposeTile && c0 + c < group_in; c += kTransposeRows) {
+    if (o0 + threadIdx.x >= group_out) break;
+    phase[((group * group_in + c0 + c) * height * width + reversed) * group_out + o0 + threadIdx.x] =
+        tile[threadIdx.x][c];
+  }
+}
+
+struct CombineArgs {
+  const float* partial;  // [splits, split_stride]
+  float* target;
+  const float* scale;                          // of channels, or null
+  const float* bias;                           // or null
+  const float* residual;                       // like target, or null
+  int64_t split_stride, splits, first, count;  // elements first ... first + count - 1
+  int64_t run, channels;                       // element i belongs to channel i / run % channels
+  bool relu;
+};
+
+__global__ void __launch_bounds__(kThreads) combine_splits(const CombineArgs args) {
+  for_each_element(args.count, [&](int64_t i) {
+    const int64_t at = args.first + i, channel = at / args.run % args.channels;
+    float sum = 0.0f;
+    for (int64_t split = 0; split < args.splits; ++split) sum += args.partial[split * args.split_stride + at];
+    if (args.scale != nullptr) sum *= args.scale[channel];
+    if (args.bias != nullptr) sum += args.bias[channel];
+    if (args.residual != nullptr) sum += args.residual[at];
+    args.target[at] = args.relu && sum < 0.0f ? 0.0f : sum;
+  });
+}
+
+int32_t to_int32(int64_t value) {
+  if (value > std::numeric_limits<int32_t>::max()) {
+    throw std::length_error("conv2d: a map with more than 2^31 - 1 cells or blocks");
+  }
+  return static_cast<int32_t>(value);
+}
+
+// What is the same for all launches of a call, and the rows of the target that they cover.
+struct GatherCall {
+  GatherArgs args{};
+  std::vector<GatherMap> maps;
+  std::vector<std::pair<int64_t, int64_t>> targets;  // first row, rows
+  bool quads = false;
+};
+
+void check_math(ConvMath math) {
+  if (math != ConvMath::fp32) throw KernelNotYet("conv2d in less than fp32");
+}
+
+int rows_of(ConvTile tile) { return tile == ConvTile::m64n64 ? 64 : tile == ConvTile::m16n64 ? 16 : 128; }
+int columns_of(ConvTile tile) { return tile == ConvTile::m128n128 ? 128 : tile == ConvTile::m128n16 ? 16 : 64; }
+
+void run_gather(DeviceContext& context, GatherCall call, ConvMath math, const ConvChoice& choice) {
+  check_math(math);
+  const GatherArgs whole = call.args;
+  GatherArgs& args = call.args;
+  args.column_tiles = ceil_div(args.target_group, columns_of(choice.tile));
+  args.splits = std::max(1, choice.splits);
+  int64_t target_rows = 0;
+  for (const auto& [first, rows] : call.targets) target_rows = std::max(target_rows, first + rows);
+  args.split_stride = args.splits > 1 ? target_rows * args.target_channels : 0;
+  Scratch<float> partial(context, static_cast<size_t>(args.splits > 1 ? args.splits * args.split_stride : 0));
+  if (args.splits > 1) {
+    args.target = partial.data();
+    args.scale = args.bias = args.residual = nullptr;
+    args.relu = false;
+  }
+  args.pair_stores =
+      args.target_group % 2 == 0 && args.split_stride % 2 == 0 && reinterpret_cast<uintptr_t>(args.target) % 8 == 0;
+  for (size_t begin = 0; begin < call.maps.size(); begin += kMapsPerLaunch) {
+    args.map_count = static_cast<int32_t>(std::min<size_t>(kMapsPerLaunch, call.maps.size() - begin));
+    int64_t tiles = 0;
+    for (int32_t i = 0; i < args.map_count; ++i) {
+      args.maps[i] = call.maps[begin + static_cast<size_t>(i)];
+      args.maps[i].first_tile = to_int32(tiles);
+      tiles += ceil_div(args.maps[i].rows, rows_of(choice.tile));
+    }
+    to_int32(tiles * args.groups * args.column_tiles);
+    launch_gather<ConvMath::fp32>(context, args, choice.tile, call.quads, tiles);
+  }
+  if (args.splits == 1) return;
+  for (const auto& [first, rows] : call.targets) {
+    const int64_t channels = args.target_channels, count = rows * channels;
+    launch(combine_splits, grid_for(count, kThreads), kThreads, 0, context,
+           CombineArgs{partial.data(), whole.target, whole.scale, whole.bias, whole.residual, args.split_stride,
+                       args.splits, first * channels, count, 1, channels, whole.relu});
+  }
+}
+
+ConvChoice choose_gather(const GatherCall& call, ConvMath math) {
+  std::vector<int64_t> rows;
+  int64_t depth = 0;
+  for (const GatherMap& map : call.maps) {
+    rows.push_back(map.rows);
+    depth = std::max<int64_t>(depth, map.depth);
+  }
+  return choose_conv({ConvPass::gather, math, rows, call.args.target_group, call.args.groups, depth});
+}
+
+GatherCall forward_call(const Conv2dForwardArgs& args) {
+  const Conv2dWindow& window = args.window;
+  GatherCall call;
+  call.args = {.source = args.x,
+               .weight = args.weight,
+               .target = args.y,
+               .scale = args.scale,
+               .bias = args.bias,
+               .residual = args.residual,
+               .source_channels = to_int32(window.in_channels),
+               .target_channels = to_int32(window.out_channels),
+               .source_group = to_int32(window.group_in()),
+               .target_group = to_int32(window.group_out()),
+               .groups = to_int32(window.groups),
+               .relu = args.relu};
+  for (const Conv2dMap& map : args.maps) {
+    to_int32(map.in_rows());
+    const int32_t padding = to_int32(window.padding);
+    call.maps.push_back({.source_row = map.in_row,
+                         .target_row = map.out_row,
+                         .source_height = to_int32(map.height),
+                         .source_width = to_int32(map.width),
+                         .rows = to_int32(map.out_rows()),
+                         .height = to_int32(map.out_height),
+                         .width = to_int32(map.out_width),
+                         .target_height = to_int32(map.out_height),
+                         .target_width = to_int32(map.out_width),
+                         .source_step = to_int32(window.stride),
+                         .source_y = -padding,
+                         .source_x = -padding,
+                         .taps_width = to_int32(window.width),
+                         .depth = to_int32(window.taps() * window.group_in())});
+    call.targets.emplace_back(map.out_row, map.out_rows());
+  }
+  call.quads = aligned4(window.group_in(), args.x, args.weight);
+  return call;
+}
+
+// Where the taps of one axis lie for the targets with this remainder.
+struct PhaseAxis {
+  int32_t targets, taps, source;
+
+  PhaseAxis(int64_t remainder, int64_t extent, int64_t window, const Conv2dWindow& of) {
+    const int64_t phase = (remainder + of.padding) % of.stride;
+    targets = to_int32((extent - remainder - 1) / of.stride + 1);
+    taps = to_int32(taps_of_phase(window, of.stride, phase));
+    source = to_int32((remainder + of.padding - phase) / of.stride) - (taps - 1);
+  }
+};
+
+GatherCall backward_data_call(const Conv2dBackwardDataArgs& args, const float* transposed) {
+  const Conv2dWindow& window = args.window;
+  const int64_t group_out = window.group_out(), stride = window.stride;
+  GatherCall call;
+  call.args = {.source = args.dy,
+               .weight = transposed,
+               .target = args.dx,
+               .source_channels = to_int32(window.out_channels),
+               .target_channels = to_int32(window.in_channels),
+               .source_group = to_int32(group_out),
+               .target_group = to_int32(window.group_in()),
+               .groups = to_int32(window.groups)};
+  for (const Conv2dMap& map : args.maps) {
+    to_int32(map.in_rows());
+    to_int32(map.out_rows());
+    for (int64_t y = 0; y < std::min(stride, map.height); ++y) {
+      const PhaseAxis row(y, map.height, window.height, window);
+      for (int64_t x = 0; x < std::min(stride, map.width); ++x) {
+        const PhaseAxis column(x, map.width, window.width, window);
+        const int64_t before = taps_before(window, (y + window.padding) % stride, (x + window.padding) % stride);
+        call.maps.push_back({.source_row = map.out_row,
+                             .target_row = map.in_row,
+                             .weight = before * window.in_channels * group_out,
+                             .source_height = to_int32(map.out_height),
+                             .source_width = to_int32(map.out_width),
+                             .rows = to_int32(map.images * row.targets * column.targets),
+                             .height = row.targets,
+                             .width = column.targets,
+                             .target_height = to_int32(map.height),
+                             .target_width = to_int32(map.width),
+                             .target_step = to_int32(stride),
+                             .target_y = to_int32(y),
+                             .target_x = to_int32(x),
+                             .source_y = row.source,
+                             .source_x = column.source,
+                             .taps_width = std::max(1, column.taps),
+                             .depth = to_int32(int64_t{row.taps} * column.taps * group_out)});
+      }
+    }
+    call.targets.emplace_back(map.in_row, map.in_rows());
+  }
+  call.quads = aligned4(group_out, args.dy, transposed);
+  return call;
+}
+
+template <typename Choose>
+void run_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args, Choose&& choose) {
+  const Conv2dWindow& window = args.window;
+  Scratch<float> transposed(context, static_cast<size_t>(window.weight_elements()));
+  const int64_t blocks = ceil_div<int64_t>(window.group_in(), kTransposeTile) *
+                         ceil_div<int64_t>(window.group_out(), kTransposeTile) * window.groups * window.taps();
+  launch(transpose_weights, static_cast<unsigned>(to_int32(blocks)), dim3(kTransposeTile, kTransposeRows), 0, context,
+         args.weight, args.scale, window, transposed.data());
+  const GatherCall call = backward_data_call(args, transposed.data());
+  run_gather(context, call, args.math, choose(call));
+}
+
+// One launch of the weight gradient: up to kMapsPerLaunch maps, its splits.
+void add_launch(std::vector<WeightArgs>& launches, WeightArgs args, std::span<const Conv2dMap> maps, ConvMath math,
+                int splits) {
+  const int pixels = pixels_per_block(math);
+  int64_t blocks = 0;
+  args.map_count = static_cast<int32_t>(maps.size());
+  for (size_t i = 0; i < maps.size(); ++i) {
+    const Conv2dMap& map = maps[i];
+    to_int32(map.in_rows());
+    args.maps[i] = {map.in_row,
+                    map.out_row,
+                    to_int32(map.height),
+                    to_int32(map.width),
+                    to_int32(map.out_height),
+                    to_int32(map.out_width),
+                    to_int32(map.out_rows()),
+                    to_int32(blocks)};
+    blocks += ceil_div<int64_t>(map.out_rows(), pixels);
+  }
+  if (blocks == 0) return;
+  args.blocks = to_int32(blocks);
+  args.blocks_per_split = ceil_div(args.blocks, std::min(args.blocks, splits));
+  args.splits = ceil_div(args.blocks, args.blocks_per_split);
+  args.first_split = launches.empty() ? 0 : launches.back().first_split + launches.back().splits;
+  launches.push_back(args);
+}
+
+}  // namespace
+
+void conv2d_forward(DeviceContext& context, const Conv2dForwardArgs& args, const ConvChoice& choice) {
+  run_gather(context, forward_call(args), args.math, choice);
+}
+
+void conv2d_forward(DeviceContext& context, const Conv2dForwardArgs& args) {
+  const GatherCall call = forward_call(args);
+  run_gather(context, call, args.math, choose_gather(call, args.math));
+}
+
+void conv2d_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args, const ConvChoice& choice) {
+  run_backward_data(context, args, [&](const GatherCall&) { return choice; });
+}
+
+void conv2d_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args) {
+  run_backward_data(context, args, [&](const GatherCall& call) { return choose_gather(call, args.math); });
+}
+
+void conv2d_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs& args, const ConvChoice& choice) {
+  check_math(args.math);
+  const Conv2dWindow& window = args.window;
+  const int64_t columns = window.taps() * window.group_in(), elements = window.weight_elements();
+  if (elements == 0) return;
+  const WeightArgs whole{.x = args.x,
+                         .dy = args.dy,
+                         .in_channels = to_int32(window.in_channels),
+                         .out_channels = to_int32(window.out_channels),
+                         .group_in = to_int32(window.group_in()),
+                         .group_out = to_int32(window.group_out()),
+                         .groups = to_int32(window.groups),
+                         .window_width = to_int32(window.width),
+                         .stride = to_int32(window.stride),
+                         .padding = to_int32(window.padding),
+                         .columns = to_int32(columns),
+                         .row_tiles = to_int32(ceil_div<int64_t>(window.group_out(), rows_of(choice.tile))),
+                         .column_tiles = to_int32(ceil_div<int64_t>(columns, columns_of(choice.tile)))};
+  to_int32(int64_t{whole.row_tiles} * whole.column_tiles * whole.groups);
+  std::vector<WeightArgs> launches;
+  for (size_t begin = 0; begin < args.maps.size(); begin += kMapsPerLaunch) {
+    add_launch(launches, whole, args.maps.subspan(begin, std::min<size_t>(kMapsPerLaunch, args.maps.size() - begin)),
+               args.math, std::max(1, choice.splits));
+  }
+  const int64_t splits = launches.empty() ? 0 : launches.back().first_split + launches.back().splits;
+  const bool direct = splits == 1;
+  Scratch<float> partial(context, static_cast<size_t>(direct ? 0 : splits * elements));
+  const bool quads = aligned4(window.group_in(), args.x) && aligned4(window.group_out(), args.dy);
+  for (WeightArgs& launch_args : launches) {
+    launch_args.dweight = direct ? args.dweight : partial.data();
+    launch_args.split_stride = direct ? 0 : elements;
+    if (direct) launch_args.scale = args.scale;
+    launch_weight<ConvMath::fp32>(context, launch_args, choice.tile, quads);
+  }
+  if (direct) return;
+  launch(combine_splits, grid_for(elements, kThreads), kThreads, 0, context,
+         CombineArgs{partial.data(), args.dweight, args.scale, nullptr, nullptr, elements, splits, 0, elements, columns,
+                     window.out_channels, false});
+}
+
+void conv2d_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs& args) {
+  const Conv2dWindow& window = args.window;
+  int64_t pixels = 0;
+  for (const Conv2dMap& map : args.maps) pixels += map.out_rows();
+  const int64_t rows[] = {window.group_out()};
+  conv2d_backward_weight(
+      context, args,
+      choose_conv({ConvPass::weight, args.math, rows, window.taps() * window.group_in(), window.groups, pixels}));
+}
+
+}  // namespace tessera

@@ -1,0 +1,20 @@
+// The convolution kernels in strict fp32: a file of their own, so that they compile beside the others.
+#include "kernels/cuda/conv2d_gather_kernel.h"
+#include "kernels/cuda/conv2d_weight_kernel.h"
+
+namespace tessera {
+inline namespace TESSERA_PORT {
+
+template <>
+void launch_gather<ConvMath::fp32>(DeviceContext& context, const GatherArgs& args, ConvTile tile, bool quads,
+                                   int64_t row_tiles) {
+  launch_gather_of<ConvMath::fp32>(context, args, tile, quads, row_tiles);
+}
+
+template <>
+void launch_weight<ConvMath::fp32>(DeviceContext& context, const WeightArgs& args, ConvTile tile, bool quads) {
+  launch_weight_of<ConvMath::fp32>(context, args, tile, quads);
+}
+
+}  // namespace TESSERA_PORT
+}  // namespace tessera

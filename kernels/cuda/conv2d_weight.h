@@ -1,0 +1,53 @@
+// Weight gradient of the convolution: dweight[o][tap][c] = scale[o] * sum over pixels of dy[pixel][o] x[tap of
+// pixel][c]. The pixels of all maps are one depth, cut into blocks of kPixels pixels of one map; a split of the depth
+// is a run of blocks, its sums are partial results, and a second pass adds those in order.
+#pragma once
+
+#include "kernels/conv2d.h"
+#include "kernels/conv2d_choice.h"
+#include "kernels/cuda/conv2d_gather.h"
+
+namespace tessera {
+inline namespace TESSERA_PORT {
+
+struct WeightMap {
+  int64_t in_row = 0, out_row = 0;
+  int32_t height = 0, width = 0, out_height = 0, out_width = 0;
+  int32_t pixels = 0;  // images * out_height * out_width
+  int32_t first_block = 0;
+};
+
+struct WeightArgs {
+  const float* x;
+  const float* dy;
+  const float* scale;  // or null
+  float* dweight;      // or partial sums [splits, split_stride]
+  int64_t split_stride;
+  int32_t in_channels, out_channels, group_in, group_out, groups;
+  int32_t window_width, stride, padding;
+  int32_t columns;  // taps * group_in
+  int32_t row_tiles, column_tiles;
+  int32_t blocks, blocks_per_split, splits, first_split;
+  int32_t map_count;
+  WeightMap maps[kMapsPerLaunch];
+};
+
+// Pixels of a block.
+constexpr int pixels_per_block(ConvMath math) { return math == ConvMath::fp32 || math == ConvMath::tf32 ? 16 : 32; }
+
+// quads: channels of both maps may be read four at a time. Defined in conv2d_<math>.cu; fp16_accumulate_chunked adds up
+// in fp32 here, for the sums of a gradient are long.
+template <ConvMath math>
+void launch_weight(DeviceContext& context, const WeightArgs& args, ConvTile tile, bool quads);
+
+#define TESSERA_WEIGHT(math) \
+  template <>                \
+  void launch_weight<math>(DeviceContext & context, const WeightArgs& args, ConvTile tile, bool quads)
+TESSERA_WEIGHT(ConvMath::fp32);
+TESSERA_WEIGHT(ConvMath::tf32);
+TESSERA_WEIGHT(ConvMath::bf16);
+TESSERA_WEIGHT(ConvMath::fp16);
+#undef TESSERA_WEIGHT
+
+}  // namespace TESSERA_PORT
+}  // namespace tessera

@@ -1,0 +1,311 @@
+// The device kernels of the convolution: every tile and precision, splits of the depth, many maps in a call. The oracle
+// works on operands rounded as the kernel rounds them, so what is left is the rounding of sums; its bound holds for any
+// order of summation: terms * 2^-24 * sum of |products|.
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "engine/core/dispatch.h"
+#include "kernels/conv2d.h"
+#include "kernels/conv2d_choice.h"
+#include "tests/ops/op_check.h"
+#include "tests/reference/conv2d.h"
+#include "tests/reference/rounding.h"
+
+namespace tessera {
+namespace {
+
+using namespace testing_support;
+using reference::ConvolutionCase;
+using Values = std::vector<double>;
+
+constexpr ConvMath kAllMath[] = {ConvMath::fp32};
+
+Values rounded(ConvMath math, const Values& values) {
+  switch (math) {
+    case ConvMath::fp32:
+      return values;
+    case ConvMath::tf32:
+      return reference::rounded_to(reference::kTf32, values);
+    case ConvMath::bf16:
+      return reference::rounded_to(reference::kBfloat16, values);
+    default:
+      return reference::rounded_to(reference::kHalf, values);
+  }
+}
+
+Values magnitudes(Values values) {
+  for (double& value : values) value = std::abs(value);
+  return values;
+}
+
+// Maps with one window; each value of x, y lies where the maps say.
+struct Problem {
+  std::vector<ConvolutionCase> cases;
+
+  const ConvolutionCase& any() const { return cases.front(); }
+  Conv2dWindow window() const {
+    return {any().in, any().out, any().window_height, any().window_width, any().stride, any().padding, any().groups};
+  }
+  std::vector<Conv2dMap> maps() const {
+    std::vector<Conv2dMap> maps;
+    int64_t in_row = 0, out_row = 0;
+    for (const ConvolutionCase& at : cases) {
+      maps.push_back({at.images, at.height, at.width, at.out_height(), at.out_width(), in_row, out_row});
+      in_row += maps.back().in_rows();
+      out_row += maps.back().out_rows();
+    }
+    return maps;
+  }
+  int64_t in_size() const { return maps().back().in_row * any().in + maps().back().in_rows() * any().in; }
+  int64_t out_size() const { return maps().back().out_row * any().out + maps().back().out_rows() * any().out; }
+  Values part(const Values& all, int64_t row, int64_t rows, int64_t channels) const {
+    return {all.begin() + row * channels, all.begin() + (row + rows) * channels};
+  }
+
+  Values forward(const Values& x, const Values& weight) const {
+    Values y;
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const Conv2dMap map = maps()[i];
+      const Values of_map = reference::conv2d(cases[i], part(x, map.in_row, map.in_rows(), any().in), weight);
+      y.insert(y.end(), of_map.begin(), of_map.end());
+    }
+    return y;
+  }
+  Values data_gradient(const Values& dy, const Values& weight) const {
+    Values dx;
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const Conv2dMap map = maps()[i];
+      const Values of_map =
+          reference::conv2d_data_gradient(cases[i], part(dy, map.out_row, map.out_rows(), any().out), weight);
+      dx.insert(dx.end(), of_map.begin(), of_map.end());
+    }
+    return dx;
+  }
+  Values weight_gradient(const Values& x, const Values& dy) const {
+    Values dweight;
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const Conv2dMap map = maps()[i];
+      const Values of_map = reference::conv2d_weight_gradient(cases[i], part(x, map.in_row, map.in_rows(), any().in),
+                                                              part(dy, map.out_row, map.out_rows(), any().out));
+      dweight.resize(of_map.size());
+      for (size_t w = 0; w < of_map.size(); ++w) dweight[w] += of_map[w];
+    }
+    return dweight;
+  }
+};
+
+// Share of sum |products| that the result may be wrong by, with `terms` products.
+double bound_of(ConvMath math, int64_t terms) {
+  const double sums = static_cast<double>(terms + 4) * 0x1p-24;
+  // Half sums are rounded after every 16 products, and hold 32 at most.
+  return math == ConvMath::fp16_accumulate_chunked ? sums + 2 * 0x1p-11 : sums;
+}
+
+void expect_near(const std::string& where, const std::vector<float>& computed, const Values& expected,
+                 const Values& magnitude, double bound) {
+  ASSERT_EQ(computed.size(), expected.size()) << where;
+  int reported = 0;
+  for (size_t i = 0; i < expected.size() && reported < 3; ++i) {
+    if (!(std::abs(computed[i] - expected[i]) <= bound * magnitude[i])) {
+      ADD_FAILURE() << where << ": [" << i << "] = " << computed[i] << ", expected " << expected[i];
+      ++reported;
+    }
+  }
+}
+
+struct Operands {
+  Values x, dy, weight;
+  explicit Operands(const Problem& problem)
+      : x(random_input({problem.in_size()}, 1).values),
+        dy(random_input({problem.out_size()}, 2).values),
+        weight(random_input({problem.window().weight_elements()}, 3).values) {}
+};
+
+Tensor upload(Context& context, const Values& values) {
+  return Tensor::from_host<float>(context, {static_cast<int64_t>(values.size())},
+                                  std::vector<float>(values.begin(), values.end()));
+}
+
+// Calls run(context of the device).
+template <typename Run>
+void on_device(Context& context, Run&& run) {
+  dispatch(context, [&](auto& backend) {
+    if constexpr (!std::is_same_v<std::decay_t<decltype(backend)>, CpuContext>) run(backend);
+  });
+}
+
+const char* name_of(ConvMath math) {
+  constexpr const char* kNames[] = {"fp32", "tf32", "bf16", "fp16", "fp16 chunked"};
+  return kNames[static_cast<int>(math)];
+}
+
+void check_gather(const Problem& problem, std::span<const ConvTile> tiles, std::span<const int> splits,
+                  std::span<const ConvMath> all_math) {
+  const Operands operands(problem);
+  const Conv2dWindow window = problem.window();
+  const std::vector<Conv2dMap> maps = problem.maps();
+  const Values y_size = problem.forward(magnitudes(operands.x), magnitudes(operands.weight));
+  const Values dx_size = problem.data_gradient(magnitudes(operands.dy), magnitudes(operands.weight));
+  for (const ConvMath math : all_math) {
+    const Values weight = rounded(math, operands.weight);
+    const Values y = problem.forward(rounded(math, operands.x), weight);
+    const Values dx = problem.data_gradient(rounded(math, operands.dy), weight);
+    for_each_backend([&](Context& context) {
+      if (context.backend() == Backend::cpu) return;
+      const Tensor on_x = upload(context, operands.x), on_dy = upload(context, operands.dy),
+                   on_weight = upload(context, operands.weight);
+      for (const ConvTile tile : tiles) {
+        for (const int split : splits) {
+          const std::string where = fmt::format("{} tile {} splits {}", name_of(math), static_cast<int>(tile), split);
+          Tensor to_y = Tensor::empty(context, {problem.out_size()}),
+                 to_dx = Tensor::empty(context, {problem.in_size()});
+          on_device(context, [&](auto& device) {
+            conv2d_forward(device,
+                           Conv2dForwardArgs{window, maps, on_x.data<float>(), on_weight.data<float>(), nullptr,
+                                             nullptr, nullptr, to_y.data<float>(), false, math},
+                           ConvChoice{tile, split});
+            conv2d_backward_data(device,
+                                 Conv2dBackwardDataArgs{window, maps, on_dy.data<float>(), on_weight.data<float>(),
+                                                        nullptr, to_dx.data<float>(), math},
+                                 ConvChoice{tile, split});
+          });
+          expect_near("forward " + where, to_y.to_host<float>(context), y, y_size,
+                      bound_of(math, window.taps() * window.group_in()));
+          expect_near("data gradient " + where, to_dx.to_host<float>(context), dx, dx_size,
+                      bound_of(math, window.taps() * window.group_out()));
+        }
+      }
+    });
+  }
+}
+
+void check_weight(const Problem& problem, std::span<const ConvTile> tiles, std::span<const int> splits,
+                  std::span<const ConvMath> all_math) {
+  const Operands operands(problem);
+  const std::vector<Conv2dMap> maps = problem.maps();
+  const Values size = problem.weight_gradient(magnitudes(operands.x), magnitudes(operands.dy));
+  const int64_t terms = problem.out_size() / problem.any().out;
+  for (const ConvMath math : all_math) {
+    if (math == ConvMath::fp16_accumulate_chunked) continue;
+    const Values dweight = problem.weight_gradient(rounded(math, operands.x), rounded(math, operands.dy));
+    for_each_backend([&](Context& context) {
+      if (context.backend() == Backend::cpu) return;
+      const Tensor on_x = upload(context, operands.x), on_dy = upload(context, operands.dy);
+      for (const ConvTile tile : tiles) {
+        for (const int split : splits) {
+          Tensor to = Tensor::empty(context, {problem.window().weight_elements()});
+          on_device(context, [&](auto& device) {
+            conv2d_backward_weight(device,
+                                   Conv2dBackwardWeightArgs{problem.window(), maps, on_x.data<float>(),
+                                                            on_dy.data<float>(), nullptr, to.data<float>(), math},
+                                   ConvChoice{tile, split});
+          });
+          expect_near(fmt::format("weight gradient {} tile {} splits {}", name_of(math), static_cast<int>(tile), split),
+                      to.to_host<float>(context), dweight, size, bound_of(math, terms));
+        }
+      }
+    });
+  }
+}
+
+constexpr ConvTile kGatherTiles[] = {ConvTile::m128n128, ConvTile::m128n64, ConvTile::m64n64, ConvTile::m128n16};
+constexpr ConvTile kWeightTiles[] = {ConvTile::m128n128, ConvTile::m64n64, ConvTile::m16n64};
+constexpr int kSplits[] = {1, 3};
+
+// Rows beyond a tile, fewer than a tile, channels in fours and not, strides, groups, windows that hang over the map.
+const Problem kProblems[] = {
+    {{{1, 11, 13, 12, 20, 3, 3, 1, 1, 1}}},  {{{2, 5, 6, 3, 10, 7, 7, 2, 3, 1}}}, {{{1, 9, 8, 32, 40, 3, 3, 2, 1, 4}}},
+    {{{1, 10, 13, 36, 132, 1, 1, 1, 0, 1}}}, {{{1, 4, 3, 10, 6, 1, 1, 2, 0, 1}}},
+};
+
+TEST(Conv2dDevice, EveryTileAndPrecisionAgreesWithOracle) {
+  for (const Problem& problem : kProblems) check_gather(problem, kGatherTiles, kSplits, kAllMath);
+}
+
+TEST(Conv2dDevice, EveryTileAndPrecisionOfTheWeightGradientAgreesWithOracle) {
+  for (const Problem& problem : kProblems) check_weight(problem, kWeightTiles, kSplits, kAllMath);
+}
+
+// More maps and phases than one launch has room for, some of them empty.
+TEST(Conv2dDevice, ManyMapsInOneCall) {
+  constexpr ConvTile kTile[] = {ConvTile::m64n64};
+  constexpr ConvMath kMath[] = {ConvMath::fp32};
+  for (const int64_t stride : {1, 3}) {
+    Problem problem;
+    for (int64_t i = 0; i < 19; ++i) problem.cases.push_back({1 + i % 2, i % 7, 2 + i % 5, 4, 8, 3, 3, stride, 1, 1});
+    check_gather(problem, kTile, kSplits, kMath);
+    check_weight(problem, kTile, kSplits, kMath);
+  }
+}
+
+TEST(Conv2dDevice, ScaledGradientsOfSplits) {
+  const Problem problem{{{1, 6, 7, 8, 12, 3, 3, 2, 1, 2}}};
+  const Operands operands(problem);
+  const std::vector<Conv2dMap> maps = problem.maps();
+  const Values scale = random_input({problem.any().out}, 4).values;
+  Values scaled = operands.dy;
+  for (size_t i = 0; i < scaled.size(); ++i) scaled[i] *= scale[i % scale.size()];
+  const Values dx = problem.data_gradient(scaled, operands.weight),
+               dweight = problem.weight_gradient(operands.x, scaled);
+  const Values dx_size = problem.data_gradient(magnitudes(scaled), magnitudes(operands.weight));
+  const Values dweight_size = problem.weight_gradient(magnitudes(operands.x), magnitudes(scaled));
+  for_each_backend([&](Context& context) {
+    if (context.backend() == Backend::cpu) return;
+    const Tensor x = upload(context, operands.x), dy = upload(context, operands.dy),
+                 weight = upload(context, operands.weight), factor = upload(context, scale);
+    for (const int splits : kSplits) {
+      Tensor to_dx = Tensor::empty(context, {problem.in_size()});
+      Tensor to_dweight = Tensor::empty(context, {problem.window().weight_elements()});
+      on_device(context, [&](auto& device) {
+        conv2d_backward_data(device,
+                             Conv2dBackwardDataArgs{problem.window(), maps, dy.data<float>(), weight.data<float>(),
+                                                    factor.data<float>(), to_dx.data<float>()},
+                             ConvChoice{ConvTile::m64n64, splits});
+        conv2d_backward_weight(device,
+                               Conv2dBackwardWeightArgs{problem.window(), maps, x.data<float>(), dy.data<float>(),
+                                                        factor.data<float>(), to_dweight.data<float>()},
+                               ConvChoice{ConvTile::m64n64, splits});
+      });
+      expect_near("dx", to_dx.to_host<float>(context), dx, dx_size, bound_of(ConvMath::fp32, 54));
+      expect_near("dweight", to_dweight.to_host<float>(context), dweight, dweight_size, bound_of(ConvMath::fp32, 42));
+    }
+  });
+}
+
+// Many more rows than a chunk, channels around the width of a block.
+TEST(Conv2dDevice, ChannelSumsOfAnyShape) {
+  for (const auto& [rows, channels] :
+       {std::pair<int64_t, int64_t>{0, 5}, {1, 1}, {9000, 1}, {700, 3}, {300, 33}, {5, 70}}) {
+    const Values dy = random_input({rows * channels}, 1).values;
+    Values expected(static_cast<size_t>(channels)), size(expected);
+    for (size_t i = 0; i < dy.size(); ++i) {
+      expected[i % expected.size()] += dy[i];
+      size[i % size.size()] += std::abs(dy[i]);
+    }
+    for_each_backend([&](Context& context) {
+      const Tensor on_dy = upload(context, dy);
+      Tensor sum = Tensor::empty(context, {channels});
+      dispatch(context, [&](auto& backend) {
+        channel_sum(backend, ChannelSumArgs{on_dy.data<float>(), sum.data<float>(), rows, channels});
+      });
+      expect_near(fmt::format("{} x {}", rows, channels), sum.to_host<float>(context), expected, size,
+                  bound_of(ConvMath::fp32, rows));
+    });
+  }
+}
+
+TEST(Conv2dDevice, ChoiceFitsTheShape) {
+  const auto choice = [](ConvPass pass, std::vector<int64_t> rows, int64_t columns, int64_t groups, int64_t depth) {
+    return choose_conv({pass, ConvMath::tf32, rows, columns, groups, depth});
+  };
+  // A tower layer over five levels, a layer of four channels, one small map with a long depth.
+  EXPECT_EQ(choice(ConvPass::gather, {16800, 4200, 1050, 273, 77}, 256, 1, 2304).splits, 1);
+  EXPECT_EQ(choice(ConvPass::gather, {16800}, 4, 32, 36).tile, ConvTile::m128n16);
+  EXPECT_GT(choice(ConvPass::gather, {77}, 64, 1, 4608).splits, 1);
+  EXPECT_EQ(choice(ConvPass::weight, {4}, 36, 32, 67200).tile, ConvTile::m16n64);
+  EXPECT_GT(choice(ConvPass::weight, {256}, 2304, 1, 16800).splits, 1);
+}
+
+}  // namespace
+}  // namespace tessera
