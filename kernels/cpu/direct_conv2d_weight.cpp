@@ -120,7 +120,7 @@ class WeightWorker {
     for_each_row(task, [&](float* row, int64_t) { std::fill_n(row, task.c_end - task.c_begin, 0.0f); });
     const bool slim = problem_.channels <= kLanes;
     for (const Piece& piece : problem_.pieces) {
-      if (problem_.unrolled) unroll_window(piece);
+      if (problem_.unrolled) unroll_window(task, piece);
       for (group_ = task.group_begin; group_ < task.group_end; ++group_) {
         if (slim) {
           run_piece<kSlimRows>(task, piece);
@@ -243,28 +243,29 @@ class WeightWorker {
     }
   }
 
-  // unrolled_: [cell][tap][input channel].
-  void unroll_window(const Piece& piece) {
+  // unrolled_: [cell][tap][input channel], of which the channels of the task are written.
+  void unroll_window(const WeightTask& task, const Piece& piece) {
     unrolled_.resize(static_cast<size_t>(piece.cells() * problem_.channels));
     const Conv2dMap& map = *piece.map;
+    const int64_t channels = window_.in_channels, row_size = window_.width * channels;
     float* to = unrolled_.data();
     for (int64_t cell = 0; cell < piece.cells(); ++cell) {
       const int64_t top = (piece.y + cell / piece.columns) * window_.stride - window_.padding;
       const int64_t left = (piece.x + cell % piece.columns) * window_.stride - window_.padding;
-      const int64_t first = std::clamp<int64_t>(-left, 0, window_.width);
-      const int64_t last = std::clamp<int64_t>(map.width - left, first, window_.width);
-      for (int64_t v = 0; v < window_.height; ++v, to += window_.width * window_.in_channels) {
-        const int64_t y = top + v;
-        if (y < 0 || y >= map.height) {
-          std::fill_n(to, window_.width * window_.in_channels, 0.0f);
-          continue;
-        }
-        const float* from =
-            problem_.args.x + (map.in_row + (piece.image * map.height + y) * map.width + left) * window_.in_channels;
-        std::fill_n(to, first * window_.in_channels, 0.0f);
-        std::copy(from + first * window_.in_channels, from + last * window_.in_channels,
-                  to + first * window_.in_channels);
-        std::fill_n(to + last * window_.in_channels, (window_.width - last) * window_.in_channels, 0.0f);
+      const int64_t first = std::clamp<int64_t>(-left, 0, window_.width) * channels;
+      const int64_t last = std::clamp<int64_t>(map.width - left, 0, window_.width) * channels;
+      for (int64_t v = 0; v < window_.height; ++v, to += row_size) {
+        const int64_t begin = std::max<int64_t>(0, task.c_begin - v * row_size);
+        const int64_t end = std::min(row_size, task.c_end - v * row_size), y = top + v;
+        if (begin >= end) continue;
+        const bool inside = y >= 0 && y < map.height;
+        const int64_t from = inside ? std::clamp(first, begin, end) : end;
+        const int64_t until = inside ? std::clamp(last, from, end) : end;
+        const float* row =
+            problem_.args.x + (map.in_row + (piece.image * map.height + y) * map.width + left) * channels;
+        if (begin < from) std::fill(to + begin, to + from, 0.0f);
+        if (from < until) std::copy(row + from, row + until, to + from);
+        if (until < end) std::fill(to + until, to + end, 0.0f);
       }
     }
   }
@@ -284,7 +285,8 @@ std::vector<WeightTask> divide(const WeightProblem& problem, int threads) {
   const int64_t wanted = threads > 1 ? 4 * threads : 1, group_parts = std::min(window.groups, wanted);
   int64_t c_parts = 1, o_parts = 1;
   while (group_parts * c_parts * o_parts < wanted) {
-    const int64_t c_each = c_tiles / c_parts, o_each = o_tiles / o_parts;
+    // Every part of the outputs would unroll the window again.
+    const int64_t c_each = c_tiles / c_parts, o_each = problem.unrolled && c_tiles > 1 ? 1 : o_tiles / o_parts;
     if (c_each < 2 && o_each < 2) break;
     ++(c_each >= o_each ? c_parts : o_parts);
   }
