@@ -55,6 +55,8 @@ LIBRARY_SOURCES := $(sort $(foreach room,$(ROOMS),$(shell find $(room) 2>/dev/nu
 LIBRARY_SOURCES := $(if $(CUDA_HOME),$(LIBRARY_SOURCES),$(filter-out kernels/cuda/%,$(LIBRARY_SOURCES)))
 KERNEL_SOURCES := $(sort $(wildcard kernels/cuda/*.cu))
 TEST_KERNEL_SOURCES := $(sort $(shell find tests -name '*.cu'))
+NAME_TABLES := $(BUILD)/generated/name_tables.cpp
+LIBRARY_SOURCES += $(NAME_TABLES)
 APP_SOURCES := $(sort $(wildcard apps/*.cpp))
 APP_MAIN := apps/tessera.cpp
 TEST_SOURCES := $(sort $(shell find tests -name '*.cpp'))
@@ -144,6 +146,10 @@ $(BUILD)/obj/%.cuda.o: %.cu $(BUILD)/cuda_flags
 	@mkdir -p $(@D)
 	$(call say,NVCC,$<)
 	$(Q)$(NVCC) $(NVCC_FLAGS) -MMD -MP -c $< -o $@ >$(@:.o=.ptxas) 2>&1 || { cat $(@:.o=.ptxas); rm -f $@; exit 1; }
+
+$(NAME_TABLES): tools/embed_name_tables.sh $(sort $(wildcard weights_tools/name_tables/*.json))
+	@mkdir -p $(@D)
+	$(Q)$^ > $@
 
 $(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(call emulated_object,$(KERNEL_SOURCES)) $(call cuda_object,$(KERNEL_SOURCES))
 	$(call say,AR,$@)

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "apps/verbs.h"
+#include "apps/weights_verbs.h"
 #include "engine/core/error.h"
 
 namespace tessera {
@@ -93,6 +94,19 @@ int run(int argc, char** argv) {
   verb->add_option("--cityscapes", eval.cityscapes, "ROOT/gtFine/SPLIT: also the metrics of the Cityscapes benchmark");
   verb->add_option("--save-results", eval.save_results, "also write the detections as a COCO results file");
 
+  ConvertOptions foreign;
+  verb = add_verb(app, "convert", "weights of PyTorch programs into ours; strict, no Python", common, chosen,
+                  [&] { return run_convert(common, foreign); });
+  verb->add_option("input", foreign.input, ".pth, .pkl or .safetensors")->required();
+  verb->add_option("output", foreign.output, ".safetensors")->required();
+  verb->add_option("overrides", foreign.overrides, "config keys model.* and input.* as key=value");
+  verb->add_option("--from", foreign.from,
+                   "auto, raw, torchvision, detectron2, adelaidet, mmdet, tianzhi, sotr, solo or yolact")
+      ->capture_default_str();
+  verb->add_flag("--init", foreign.partial, "parts of a model are enough: for train --init");
+  verb->add_option("--key", foreign.key, "entry of the file that holds the tensors, e.g. ema");
+  verb->add_flag("--ignore-checksums", foreign.ignore_checksums, "of files that were saved without");
+
   CLI::App* model = app.add_subcommand("model", "parameters, multiply-adds, differences")->require_subcommand(1);
   ModelInfoOptions info;
   verb = add_verb(*model, "info", "parameters, multiply-adds and memory by stage", common, chosen,
@@ -105,6 +119,17 @@ int run(int argc, char** argv) {
                   [&] { return run_model_diff(common, diff); });
   verb->add_option("first", diff.first, "weights file")->required();
   verb->add_option("second", diff.second, "weights file")->required();
+
+  ModelCompareOptions compare;
+  verb = add_verb(*model, "compare", "our activations beside a dump of PyTorch's", common, chosen,
+                  [&] { return run_model_compare(common, compare); });
+  verb->add_option("weights", compare.weights, "weights file")->required();
+  verb->add_option("dump", compare.dump, "safetensors: \"input\" and activations by module (docs/weights.md)")
+      ->required();
+  verb->add_option("--from", compare.from, "whose module names: auto, torchvision, adelaidet, mmdet, ...")
+      ->capture_default_str();
+  verb->add_option("--tolerance", compare.tolerance, "greatest difference, as a share of the activation's scale")
+      ->capture_default_str();
 
   CLI::App* data = app.add_subcommand("data", "look at and check data sets, generate scenes")->require_subcommand(1);
   DataOptions set;

@@ -5,6 +5,7 @@
 #include <map>
 #include <thread>
 
+#include "apps/init_weights.h"
 #include "apps/progress.h"
 #include "apps/run_config.h"
 #include "apps/run_report.h"
@@ -216,7 +217,9 @@ class TrainingRun {
                   "tessera train --resume " + request_.folder.string() + ", or another --out");
     }
     if (!request_.init.empty()) {
-      const LoadReport report = load_matching_weights(*context_, *model_->parameters, SafetensorsFile(request_.init));
+      const SafetensorsFile init(request_.init);
+      check_init_weights(config_, init);
+      const LoadReport report = load_matching_weights(*context_, *model_->parameters, init);
       note(fmt::format("initialised {} of {} tensors from {}", report.loaded.size(),
                        report.loaded.size() + report.missing.size() + report.mismatched.size(),
                        request_.init.string()));

@@ -1,6 +1,7 @@
 #include "layers/conv2d.h"
 
 #include "engine/ops/add.h"
+#include "layers/activation_observer.h"
 
 namespace tessera {
 
@@ -38,7 +39,10 @@ Variable Conv2d::forward(Tape& tape, const Variable& x, bool relu, const Variabl
     const Variable raw = conv2d(tape, inputs, options);
     const bool relu_in_norm = relu && !residual.defined();
     const Variable normed = group ? group->forward(tape, raw, relu_in_norm) : batch->forward(tape, raw, relu_in_norm);
-    return residual.defined() ? add(tape, normed, residual, {.relu = relu}) : normed;
+    if (!residual.defined()) return normed;
+    const Variable sum = add(tape, normed, residual, {.relu = relu});
+    observe_block(tape, *weight_, sum, relu);
+    return sum;
   }
   if (bias_) inputs.bias = tape.parameter(*bias_);
   if (const auto* frozen = std::get_if<FrozenBatchNorm>(&norm_); frozen || batch) {
@@ -48,13 +52,21 @@ Variable Conv2d::forward(Tape& tape, const Variable& x, bool relu, const Variabl
   }
   inputs.residual = residual;
   options.relu = relu;
-  return conv2d(tape, inputs, options);
+  const Variable y = conv2d(tape, inputs, options);
+  if (residual.defined()) {
+    observe_block(tape, *weight_, y, relu);
+  } else {
+    observe_activation(tape, *weight_, y, relu, bias_ ? "" : ".norm");
+  }
+  return y;
 }
 
 Pyramid Conv2d::forward(Tape& tape, const Pyramid& x, bool relu) const {
   TESSERA_CHECK(bias_ && config_.stride == 1, "a norm or stride {} on a pyramid", config_.stride);
-  return conv2d(tape, x, tape.parameter(*weight_), tape.parameter(*bias_),
-                {.padding = config_.window / 2, .groups = config_.groups, .relu = relu});
+  const Pyramid y = conv2d(tape, x, tape.parameter(*weight_), tape.parameter(*bias_),
+                           {.padding = config_.window / 2, .groups = config_.groups, .relu = relu});
+  observe_activation(tape, *weight_, y, relu);
+  return y;
 }
 
 }  // namespace tessera

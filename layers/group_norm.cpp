@@ -1,5 +1,7 @@
 #include "layers/group_norm.h"
 
+#include "layers/activation_observer.h"
+
 namespace tessera {
 
 GroupNorm::GroupNorm(const ParameterScope& scope, int channels, int groups)
@@ -10,11 +12,17 @@ GroupNorm::GroupNorm(const ParameterScope& scope, int channels, int groups)
 }
 
 Variable GroupNorm::forward(Tape& tape, const Variable& x, bool relu) const {
-  return group_norm(tape, x, tape.parameter(*weight_), tape.parameter(*bias_), {.groups = groups_, .relu = relu});
+  const Variable y =
+      group_norm(tape, x, tape.parameter(*weight_), tape.parameter(*bias_), {.groups = groups_, .relu = relu});
+  observe_activation(tape, *weight_, y, relu);
+  return y;
 }
 
 Pyramid GroupNorm::forward(Tape& tape, const Pyramid& pyramid, bool relu) const {
-  return group_norm(tape, pyramid, tape.parameter(*weight_), tape.parameter(*bias_), {.groups = groups_, .relu = relu});
+  const Pyramid y =
+      group_norm(tape, pyramid, tape.parameter(*weight_), tape.parameter(*bias_), {.groups = groups_, .relu = relu});
+  observe_activation(tape, *weight_, y, relu);
+  return y;
 }
 
 }  // namespace tessera

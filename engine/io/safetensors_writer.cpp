@@ -5,7 +5,7 @@
 #include "engine/core/error.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/crc32c.h"
-#include "engine/io/safetensors.h"
+#include "engine/io/raw_safetensors.h"
 
 namespace tessera {
 
@@ -48,8 +48,20 @@ uint32_t safetensors_header_checksum(const SafetensorsHeader& header) {
 
 void write_safetensors(const std::filesystem::path& file, std::vector<SafetensorsSource> tensors,
                        const Metadata& metadata) {
-  std::sort(tensors.begin(), tensors.end(), [](const SafetensorsSource& a, const SafetensorsSource& b) {
-    const size_t size_a = dtype_size(a.dtype), size_b = dtype_size(b.dtype);
+  std::vector<RawSafetensorsSource> raw;
+  for (SafetensorsSource& tensor : tensors) {
+    raw.push_back({std::move(tensor.name), safetensors_dtype_name(tensor.dtype), std::move(tensor.shape), tensor.data});
+  }
+  write_raw_safetensors(file, std::move(raw), metadata);
+}
+
+void write_raw_safetensors(const std::filesystem::path& file, std::vector<RawSafetensorsSource> tensors,
+                           const Metadata& metadata) {
+  const auto element_bytes = [](const RawSafetensorsSource& tensor) {
+    return static_cast<uint64_t>(safetensors_dtype_bits(tensor.dtype)) / 8;
+  };
+  std::sort(tensors.begin(), tensors.end(), [&](const RawSafetensorsSource& a, const RawSafetensorsSource& b) {
+    const uint64_t size_a = element_bytes(a), size_b = element_bytes(b);
     return size_a != size_b ? size_a > size_b : a.name < b.name;
   });
   SafetensorsHeader header;
@@ -57,14 +69,14 @@ void write_safetensors(const std::filesystem::path& file, std::vector<Safetensor
   for (const auto& [key, value] : metadata) {
     TESSERA_CHECK(!key.starts_with(kChecksumKey), "metadata key '{}' is reserved", key);
   }
-  for (const SafetensorsSource& tensor : tensors) {
+  for (const RawSafetensorsSource& tensor : tensors) {
     TESSERA_CHECK(tensor.name != "__metadata__", "a tensor cannot be named __metadata__");
     SafetensorsEntry entry;
     entry.name = tensor.name;
-    entry.dtype = safetensors_dtype_name(tensor.dtype);
+    entry.dtype = tensor.dtype;
     entry.shape = tensor.shape;
     entry.begin = header.entries.empty() ? 0 : header.entries.back().end;
-    entry.end = entry.begin + static_cast<uint64_t>(entry.elements()) * dtype_size(tensor.dtype);
+    entry.end = entry.begin + static_cast<uint64_t>(entry.elements()) * element_bytes(tensor);
     const uint32_t crc = crc32c(tensor.data, entry.bytes());
     const bool fresh =
         header.metadata.emplace(std::string(kChecksumPrefix) + tensor.name, fmt::format("{:08x}", crc)).second;
@@ -90,10 +102,10 @@ void write_safetensors(const std::filesystem::path& file, std::vector<Safetensor
   const uint64_t length = text.size();
   out.write(&length, sizeof(length));
   out.write(text);
-  for (const SafetensorsSource& tensor : tensors) {
+  for (const RawSafetensorsSource& tensor : tensors) {
     int64_t elements = 1;
     for (const int64_t extent : tensor.shape) elements *= extent;
-    out.write(tensor.data, static_cast<size_t>(elements) * dtype_size(tensor.dtype));
+    out.write(tensor.data, static_cast<size_t>(elements) * element_bytes(tensor));
   }
   out.commit();
 }

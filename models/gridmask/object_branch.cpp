@@ -3,6 +3,7 @@
 #include "engine/ops/linear.h"
 #include "engine/ops/patch_gather.h"
 #include "engine/ops/reshape.h"
+#include "layers/activation_observer.h"
 
 namespace tessera {
 
@@ -13,7 +14,9 @@ ObjectBranch::ObjectBranch(const ParameterScope& scope, const GridMaskConfig& co
       bias_(&scope.declare("pred.bias", {config.object_channels()}, ParameterRole::bias, Initializer::zeros())) {}
 
 Pyramid ObjectBranch::embeddings(Tape& tape, const Pyramid& features) const {
-  return conv2d(tape, features, tape.parameter(*weight_), tape.parameter(*bias_), {.padding = 1});
+  const Pyramid y = conv2d(tape, features, tape.parameter(*weight_), tape.parameter(*bias_), {.padding = 1});
+  observe_activation(tape, *weight_, y, false);
+  return y;
 }
 
 Variable ObjectBranch::embeddings_at(Tape& tape, const Pyramid& features, const Tensor& rows) const {

@@ -1,0 +1,15 @@
+// Whether weights to start from suit a run: what they expect of pictures and of the network travels in their metadata.
+#pragma once
+
+#include <filesystem>
+
+#include "engine/io/config.h"
+#include "engine/io/safetensors.h"
+
+namespace tessera {
+
+// Throws Error(usage) when the file says it wants other channels, means or deviations, another stride placement or
+// epsilon of the backbone than the config has, with the keys to set. Files that say nothing pass.
+void check_init_weights(const Config& config, const SafetensorsFile& weights);
+
+}  // namespace tessera

@@ -1,0 +1,165 @@
+// `tessera model compare`: our activations beside those that PyTorch wrote down (docs/weights.md).
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "apps/model_file.h"
+#include "apps/weights_verbs.h"
+#include "engine/core/error.h"
+#include "engine/io/safetensors.h"
+#include "layers/activation_observer.h"
+#include "weights_tools/activation_names.h"
+
+namespace tessera {
+
+namespace {
+
+struct ActivationDifference {
+  std::string name;
+  double largest = 0, mean = 0;  // |ours - theirs|
+  double scale = 0;              // greatest |theirs|
+  std::string problem;           // instead of figures: the shapes differ
+
+  bool within(double tolerance) const { return problem.empty() && largest <= tolerance * scale; }
+};
+
+[[noreturn]] void bad_dump(const std::string& file, const std::string& reason) {
+  throw Error(ExitCode::data, fmt::format("{}: {}", file, reason), "docs/weights.md shows how to make a dump");
+}
+
+// [N, C, H, W] of a dump as [N, H, W, C].
+std::vector<float> channels_last(const std::vector<float>& values, const std::vector<int64_t>& shape) {
+  std::vector<float> result(values.size());
+  const int64_t channels = shape[1], plane = shape[2] * shape[3];
+  for (int64_t image = 0; image < shape[0]; ++image) {
+    for (int64_t channel = 0; channel < channels; ++channel) {
+      for (int64_t pixel = 0; pixel < plane; ++pixel) {
+        result[static_cast<size_t>((image * plane + pixel) * channels + channel)] =
+            values[static_cast<size_t>((image * channels + channel) * plane + pixel)];
+      }
+    }
+  }
+  return result;
+}
+
+class Comparison {
+ public:
+  Comparison(Context& context, const std::string& file, const std::string& from) : context_(context), dump_(file) {
+    const NameTables tables;
+    std::vector<std::string> names;
+    for (const SafetensorsEntry& entry : dump_.entries()) names.push_back(entry.name);
+    const SourceModel* model = best_activation_names(tables, from, names);
+    for (const SafetensorsEntry& entry : dump_.entries()) {
+      if (entry.name == "input") continue;
+      ++theirs_;
+      if (const auto name = model ? activation_name(*model, entry.name) : std::nullopt) by_name_.emplace(*name, &entry);
+      by_name_.emplace(entry.name, &entry);  // names of ours
+    }
+  }
+
+  Tensor input(int divisor) const {
+    const SafetensorsEntry* entry = dump_.find("input");
+    const std::string file = dump_.path().string();
+    if (entry == nullptr) bad_dump(file, "no tensor \"input\", the pictures [N, 3, H, W] the network saw");
+    if (entry->shape.size() != 4 || entry->shape[1] != 3) bad_dump(file, "\"input\" is not [N, 3, H, W]");
+    const auto& shape = entry->shape;
+    if (shape[0] < 1 || shape[2] < 1 || shape[3] < 1 || shape[2] % divisor != 0 || shape[3] % divisor != 0)
+      bad_dump(file, fmt::format("\"input\" is {} x {}, not padded to multiples of {}", shape[2], shape[3], divisor));
+    const std::vector<float> values = channels_last(dump_.read_f32(*entry), shape);
+    return Tensor::from_host<float>(context_, {shape[0], shape[2], shape[3], 3}, values, "images");
+  }
+
+  void see(const std::string& module, const Tensor& value, bool rectified) {
+    if (!seen_.insert(module).second) return;
+    const auto found = by_name_.find(module);
+    if (found == by_name_.end()) return;
+    const SafetensorsEntry& entry = *found->second;
+    ActivationDifference difference{module};
+    std::vector<int64_t> shape = entry.shape;
+    if (shape.size() == 4) shape = {shape[0], shape[2], shape[3], shape[1]};
+    if (const auto ours = value.shape().extents(); !std::ranges::equal(ours, shape)) {
+      difference.problem =
+          fmt::format("ours is {}, the dump's [{}]", value.shape().to_string(), fmt::join(shape, ", "));
+      differences_.push_back(std::move(difference));
+      return;
+    }
+    std::vector<float> theirs = dump_.read_f32(entry);
+    if (entry.shape.size() == 4) theirs = channels_last(theirs, entry.shape);
+    const std::vector<float> ours = value.to_host<float>(context_);
+    for (size_t i = 0; i < ours.size(); ++i) {
+      // Not std::max: NaN must stay.
+      const double wanted = rectified && theirs[i] < 0 ? 0.0 : static_cast<double>(theirs[i]);
+      const double distance = std::abs(static_cast<double>(ours[i]) - wanted);
+      if (!(distance <= difference.largest)) difference.largest = distance;
+      difference.mean += distance / static_cast<double>(ours.size());
+      difference.scale = std::max(difference.scale, std::abs(wanted));
+    }
+    differences_.push_back(std::move(difference));
+  }
+
+  const std::vector<ActivationDifference>& differences() const { return differences_; }
+  size_t ours() const { return seen_.size(); }
+  size_t theirs() const { return theirs_; }
+  std::string file() const { return dump_.path().string(); }
+
+ private:
+  Context& context_;
+  SafetensorsFile dump_;
+  std::map<std::string, const SafetensorsEntry*> by_name_;
+  size_t theirs_ = 0;
+  std::set<std::string> seen_;
+  std::vector<ActivationDifference> differences_;  // in the order of the forward pass
+};
+
+}  // namespace
+
+int run_model_compare(const CommonOptions& common, const ModelCompareOptions& options) {
+  const std::unique_ptr<Context> context = common.context();
+  const Model model = load_model(*context, options.weights);
+  Comparison comparison(*context, options.dump, options.from);
+  const Tensor images = comparison.input(model.system->size_divisor());
+  {
+    const ActivationObserver observer(*context, [&](const std::string& module, const Tensor& value, bool rectified) {
+      comparison.see(module, value, rectified);
+    });
+    Tape tape(*context, Tape::Mode::forward);
+    model.system->forward(tape, images);
+  }
+  std::vector<ActivationDifference> rows = comparison.differences();
+  if (rows.empty()) {
+    bad_dump(comparison.file(),
+             fmt::format("none of its {} tensors is an activation of the model", comparison.theirs()));
+  }
+  const auto good = [&](const ActivationDifference& row) { return row.within(options.tolerance); };
+  std::ranges::stable_partition(rows, [&](const ActivationDifference& row) { return !good(row); });
+  const auto off = static_cast<size_t>(rows.size() - static_cast<size_t>(std::ranges::count_if(rows, good)));
+
+  if (common.json) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const ActivationDifference& row : rows) {
+      list.push_back(
+          {{"name", row.name}, {"max", row.largest}, {"mean", row.mean}, {"scale", row.scale}, {"ok", good(row)}});
+      if (!row.problem.empty()) list.back()["problem"] = row.problem;
+    }
+    fmt::print("{}\n", nlohmann::ordered_json({{"compared", rows.size()}, {"off", off}, {"activations", list}}).dump());
+  } else {
+    fmt::print("{:<64} {:>10} {:>10} {:>10}\n", "activation", "max", "mean", "scale");
+    for (const ActivationDifference& row : rows) {
+      if (row.problem.empty()) {
+        fmt::print("{:<64} {:>10.3g} {:>10.3g} {:>10.3g}{}\n", row.name, row.largest, row.mean, row.scale,
+                   good(row) ? "" : "  <-");
+      } else {
+        fmt::print("{:<64} {}  <-\n", row.name, row.problem);
+      }
+    }
+    fmt::print(
+        "{} activations compared, {} off by more than {:g} of their scale; {} of ours and {} of the dump without "
+        "counterpart\n",
+        rows.size(), off, options.tolerance, comparison.ours() - rows.size(), comparison.theirs() - rows.size());
+  }
+  return off == 0 ? 0 : static_cast<int>(ExitCode::check_failed);
+}
+
+}  // namespace tessera
