@@ -50,8 +50,9 @@ ConfigTable train_keys() {
       ConfigKey::number("train.epsilon", 1e-8, 1e-12, 1, "of AdamW: added to the root it divides by"),
       ConfigKey::number("train.weight_decay", 1e-4, 0, 1, "of weights and biases; norms are not decayed"),
       ConfigKey::number("train.clip", 0, 0, kHuge, "largest gradient norm, 0 = no clipping"),
-      ConfigKey::integers("train.short_side", {800}, 1, 1 << 14,
-                          "short side of training pictures: one value or [least, most]"),
+      ConfigKey::integers(
+          "train.short_side", {800}, 1, 1 << 14,
+          "short side of training pictures: one value, [least, most], or three and more to choose from"),
       ConfigKey::integer("train.max_side", 1333, 0, 1 << 15, "cap of the long side, 0 = none"),
       ConfigKey::number("train.flip", 0.5, 0, 1, "probability of a horizontal flip"),
       ConfigKey::number("train.flip_vertical", 0, 0, 1, "probability of a vertical flip"),

@@ -31,11 +31,16 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 Augmentation augmentation_from(const Config& config) {
   Augmentation augmentation;
   const std::vector<int64_t>& sides = config.get_ints("train.short_side");
-  if (sides.empty() || sides.size() > 2 || sides.front() > sides.back()) {
-    throw Error(ExitCode::usage, "train.short_side: one value or [least, most]", "train.short_side=[640,800]");
+  if (sides.empty() || (sides.size() == 2 && sides.front() > sides.back())) {
+    throw Error(ExitCode::usage, "train.short_side: one value, [least, most], or three and more to choose from",
+                "train.short_side=[640,800]");
   }
-  augmentation.min_short_side = static_cast<int>(sides.front());
-  augmentation.max_short_side = static_cast<int>(sides.back());
+  if (sides.size() > 2) {
+    augmentation.short_sides.assign(sides.begin(), sides.end());
+  } else {
+    augmentation.min_short_side = static_cast<int>(sides.front());
+    augmentation.max_short_side = static_cast<int>(sides.back());
+  }
   augmentation.horizontal_flip = static_cast<float>(config.get_number("train.flip"));
   augmentation.vertical_flip = static_cast<float>(config.get_number("train.flip_vertical"));
   augmentation.transpose = static_cast<float>(config.get_number("train.transpose"));
@@ -75,8 +80,10 @@ std::string log_line(const StepResult& step, int64_t iteration, double images_pe
                      double seconds) {
   JsonObject losses;
   for (const auto& [name, value] : step.losses) losses.add(name, value);
-  return JsonObject()
-      .add("type", "train")
+  JsonObject targets;
+  for (const NamedCount& count : step.targets) targets.add(count.name, count.value);
+  JsonObject line;
+  line.add("type", "train")
       .add("iteration", iteration)
       .add("loss", step.loss)
       .add_raw("losses", losses.text())
@@ -84,8 +91,9 @@ std::string log_line(const StepResult& step, int64_t iteration, double images_pe
       .add("gradient_norm", step.gradient_norm)
       .add("images_per_second", images_per_second)
       .add("data_wait", data_wait)
-      .add("seconds", seconds)
-      .text();
+      .add("seconds", seconds);
+  if (!step.targets.empty()) line.add_raw("targets", targets.text());
+  return line.text();
 }
 
 }  // namespace
@@ -146,14 +154,14 @@ class TrainingRun {
     while (iteration < iterations && !StopSignal::requested()) {
       const Clock::time_point step_begin = Clock::now();
       const Batch data = loader.next();
-      const StepResult values = step.run(data, iteration);
+      const bool logs = (iteration + 1) % every_log == 0 || iteration + 1 == iterations;
+      const StepResult values = step.run(data, iteration, logs);
       ++iteration;
       const double seconds = seconds_since(step_begin);
       result.training_seconds += seconds;
       step_seconds += seconds;
       ++steps_timed;
       ++result.steps_in_process;
-      const bool logs = iteration % every_log == 0 || iteration == iterations;
       if (logs) {
         const double waited = loader.seconds_waited() - waited_before;
         waited_before = loader.seconds_waited();

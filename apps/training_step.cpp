@@ -52,7 +52,7 @@ TrainingStep::TrainingStep(Context& context, const Model& model, const Config& c
       optimizer_(make_optimizer(context, *model.parameters, config)),
       seed_(static_cast<uint64_t>(config.get_int("seed"))) {}
 
-StepResult TrainingStep::run(const Batch& batch, int64_t iteration) {
+StepResult TrainingStep::run(const Batch& batch, int64_t iteration, bool count_targets) {
   TrainingBatch input;
   input.images = Tensor::from_host<float>(context_, {batch.count, batch.height, batch.width, 3}, batch.images, "input");
   input.targets = batch.targets;
@@ -74,6 +74,7 @@ StepResult TrainingStep::run(const Batch& batch, int64_t iteration) {
   if (!std::isfinite(result.loss)) require_finite(context_, iteration, checked, model_.parameters.get());
   tape.backward(total);
   result.learning_rate = learning_rate_at(schedule_, iteration);
+  if (count_targets) result.targets = model_.system->target_counts(input);
   result.gradient_norm = optimizer_->step(context_, iteration, result.learning_rate);
   return result;
 }

@@ -20,6 +20,7 @@ struct StepResult {
   double loss = 0;                                     // their sum
   double gradient_norm = 0;                            // before clipping
   double learning_rate = 0;
+  std::vector<NamedCount> targets;  // only when asked for
 };
 
 // train.* of a config; the learning rate scales linearly with train.batch / train.reference_batch, iterations, steps
@@ -34,7 +35,8 @@ class TrainingStep {
   TrainingStep(Context& context, const Model& model, const Config& config);
 
   // iteration counts from 0. Throws Error(non_finite) naming the tensor, with parameters and momentum unchanged.
-  StepResult run(const Batch& batch, int64_t iteration);
+  // count_targets: also fill in StepResult::targets.
+  StepResult run(const Batch& batch, int64_t iteration, bool count_targets = false);
 
   const ScheduleOptions& schedule() const { return schedule_; }
 

@@ -14,7 +14,7 @@ Conv2d::Conv2d(const ParameterScope& scope, const Conv2dConfig& config) : config
   const ParameterScope norm_scope = scope.child("norm");
   switch (config.norm.kind) {
     case NormKind::none:
-      bias_ = &scope.declare("bias", {config.out}, ParameterRole::bias, Initializer::constant(config.bias));
+      bias_ = &scope.declare("bias", {config.out}, ParameterRole::bias, config.bias);
       break;
     case NormKind::frozen_bn:
       norm_.emplace<FrozenBatchNorm>(norm_scope, config.out, config.norm.epsilon);

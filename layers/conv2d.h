@@ -31,7 +31,7 @@ struct Conv2dConfig {
   int groups = 1;
   NormConfig norm = {};
   Initializer initializer = Initializer::kaiming_normal();
-  float bias = 0.0f;  // initial value
+  Initializer bias = Initializer::zeros();
 };
 
 class Conv2d {

@@ -266,7 +266,8 @@ ConfigTable model_config_keys() {
   using Key = ConfigKey;
   constexpr int64_t kMaxChannels = 65536;
   const ConfigTable composed = {
-      Key::choice("model.system", "gridmask_fcos", {"gridmask_fcos", "fcos"}, "instance masks, or boxes alone"),
+      Key::choice("model.system", "gridmask_fcos", {"gridmask_fcos", "fcos", "anchor_free_yolactr"},
+                  "instance masks on a detector, boxes alone, or masks without boxes"),
       Key::integer("model.classes", 80, 1, 65536, "number of classes"),
       Key::integer("model.size_divisor", 32, 32, 1024, "batches are padded to a multiple of it"),
       Key::integer("model.norm_groups", 32, 1, kMaxChannels, "groups of every group norm"),

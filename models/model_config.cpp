@@ -166,6 +166,7 @@ ModelConfig resolved(ModelConfig config) {
     config.fpn.first_level = 2;
     config.fpn.top = FpnTop::max_pool;
     config.fpn.stacked = false;
+    config.fpn.initializer = Initializer::xavier_uniform();
   }
   config.fpn.extra_p2 =
       config.has_masks() && config.gridmask.pixel == PixelBranchKind::panoptic_fpn && config.fpn.first_level > 2;

@@ -19,8 +19,13 @@ struct TrainingBatch {
 };
 
 struct NamedLoss {
-  std::string name;  // "cls", "box", "ctr", "seg"
+  std::string name;  // "cls", "box", "ctr", "seg"; "cls", "mask", "sem"
   Variable value;    // one element; the total loss is the sum
+};
+
+struct NamedCount {
+  std::string name;
+  int64_t value = 0;
 };
 
 class System {
@@ -30,6 +35,8 @@ class System {
   // The network on a batch [N, H, W, 3] without losses or post-processing: what `model info` counts and `bench` times.
   virtual void forward(Tape& tape, const Tensor& images) const = 0;
   virtual std::vector<NamedLoss> losses(Tape& tape, const TrainingBatch& batch) const = 0;
+  // How the targets of a batch came out, e.g. cells that several objects claimed; for the log.
+  virtual std::vector<NamedCount> target_counts(const TrainingBatch&) const { return {}; }
   // Detections per image, best first, masks at original size. images as in TrainingBatch.
   virtual std::vector<std::vector<Detection>> detect(Tape& tape, const Tensor& images,
                                                      const std::vector<ImageGeometry>& geometry) const = 0;

@@ -67,7 +67,10 @@ SampleGeometry draw_geometry(Rng& rng, int height, int width, const Preprocessin
     g.crop_x = std::min(int(crop_draws[3] * float(width - g.crop_width + 1)), width - g.crop_width);
   }
   int short_side = preprocessing.short_side;
-  if (augmentation.max_short_side > 0) {
+  if (!augmentation.short_sides.empty()) {
+    const uint64_t choices = augmentation.short_sides.size();
+    short_side = augmentation.short_sides[short_side_draw * choices >> 32];
+  } else if (augmentation.max_short_side > 0) {
     const int least = std::min(std::max(augmentation.min_short_side, 1), augmentation.max_short_side);
     const uint64_t choices = uint64_t(augmentation.max_short_side - least + 1);
     short_side = least + int(short_side_draw * choices >> 32);

@@ -17,6 +17,7 @@ namespace tessera {
 struct Augmentation {
   int min_short_side = 0;  // short side: a whole number in [min, max]; 0 both: that of Preprocessing
   int max_short_side = 0;
+  std::vector<int> short_sides;  // instead: one of these, all alike
   float horizontal_flip = 0.5f;  // probabilities
   float vertical_flip = 0;
   float transpose = 0;  // rows and columns change places; with both flips: all eight positions of a picture

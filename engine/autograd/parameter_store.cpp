@@ -26,9 +26,21 @@ std::vector<float> initial_values(const Parameter& parameter, uint64_t seed) {
     case Initializer::Kind::normal:
       for (float& value : values) value = parameter.initializer.value * rng.normal();
       break;
+    case Initializer::Kind::uniform:
+    case Initializer::Kind::uniform_fan_in: {
+      const bool from_weights = parameter.initializer.kind == Initializer::Kind::uniform_fan_in;
+      const float bound = from_weights ? static_cast<float>(1.0 / std::sqrt(fan_in)) : parameter.initializer.value;
+      for (float& value : values) value = rng.uniform(-bound, bound);
+      break;
+    }
     case Initializer::Kind::kaiming_normal_fan_out: {
       const float deviation = static_cast<float>(std::sqrt(2.0 / (out * window)));
       for (float& value : values) value = deviation * rng.normal();
+      break;
+    }
+    case Initializer::Kind::xavier_uniform: {
+      const float bound = static_cast<float>(std::sqrt(6.0 / (fan_in + out * window)));
+      for (float& value : values) value = rng.uniform(-bound, bound);
       break;
     }
     case Initializer::Kind::kaiming_uniform_fan_in: {

@@ -22,18 +22,32 @@ enum class ParameterRole : uint8_t {
 };
 
 struct Initializer {
-  enum class Kind : uint8_t { constant, normal, kaiming_normal_fan_out, kaiming_uniform_fan_in };
+  enum class Kind : uint8_t {
+    constant,
+    normal,
+    uniform,
+    uniform_fan_in,
+    kaiming_normal_fan_out,
+    kaiming_uniform_fan_in,
+    xavier_uniform
+  };
   Kind kind = Kind::constant;
-  float value = 0.0f;  // constant: the value; normal: the standard deviation
+  float value = 0.0f;  // constant: the value; normal: the standard deviation; uniform: the bound
 
   static Initializer constant(float value) { return {Kind::constant, value}; }
   static Initializer zeros() { return constant(0.0f); }
   static Initializer ones() { return constant(1.0f); }
   static Initializer normal(float deviation) { return {Kind::normal, deviation}; }
+  // U(-bound, bound); with uniform_fan_in bound = 1 / sqrt(kh * kw * I): the defaults of PyTorch's convolutions and
+  // linear layers, whose biases have the bound of their weights.
+  static Initializer uniform(float bound) { return {Kind::uniform, bound}; }
+  static Initializer uniform_fan_in() { return {Kind::uniform_fan_in, 0.0f}; }
   // N(0, 2 / (O * kh * kw)), as kaiming_normal_(mode="fan_out", nonlinearity="relu") of PyTorch.
   static Initializer kaiming_normal() { return {Kind::kaiming_normal_fan_out, 0.0f}; }
   // U(-b, b), b = sqrt(3 / (kh * kw * I)), as kaiming_uniform_(a=1); "c2_xavier_fill" of detectron2.
   static Initializer kaiming_uniform() { return {Kind::kaiming_uniform_fan_in, 0.0f}; }
+  // U(-b, b), b = sqrt(6 / (kh * kw * (I + O))), as xavier_uniform_ of PyTorch.
+  static Initializer xavier_uniform() { return {Kind::xavier_uniform, 0.0f}; }
 };
 
 struct Parameter {

@@ -10,7 +10,11 @@ namespace {
 constexpr float kPriorBias = -4.59511985f;  // -ln((1 - 0.01) / 0.01): every class starts at probability 0.01
 
 Conv2dConfig predictor(int in, int out, float bias = 0.0f) {
-  return {.in = in, .out = out, .window = 3, .initializer = Initializer::normal(0.01f), .bias = bias};
+  return {.in = in,
+          .out = out,
+          .window = 3,
+          .initializer = Initializer::normal(0.01f),
+          .bias = Initializer::constant(bias)};
 }
 
 }  // namespace

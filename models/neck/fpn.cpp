@@ -15,11 +15,9 @@ Fpn::Fpn(const ParameterScope& scope, const FpnConfig& config, const std::vector
   TESSERA_CHECK(config.lowest_level() >= 2 && config.first_level <= last && last <= config.top_level(),
                 "levels {}..{} on a backbone that ends at {}", config.first_level, config.top_level(), last);
   const auto conv = [&](const std::string& name, int in, int window, int stride) {
-    return Conv2d(scope.child(name), {.in = in,
-                                      .out = config.channels,
-                                      .window = window,
-                                      .stride = stride,
-                                      .initializer = Initializer::kaiming_uniform()});
+    return Conv2d(
+        scope.child(name),
+        {.in = in, .out = config.channels, .window = window, .stride = stride, .initializer = config.initializer});
   };
   for (int level = config.lowest_level(); level <= last; ++level) {
     lateral_.push_back(

@@ -18,6 +18,7 @@ struct FpnConfig {
   int channels = 256;
   int first_level = 3;  // of the pyramid, stride 2^3; 2 for small pictures
   FpnTop top = FpnTop::convolutions;
+  Initializer initializer = Initializer::kaiming_uniform();
   bool stacked = true;    // the levels are also one pyramid, for heads that run on all of them
   bool extra_p2 = false;  // also P2 below a pyramid that starts at P3 (the panoptic pixel branch)
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -56,6 +57,26 @@ TEST(ParameterStore, ValuesDependOnSeedAndNameAlone) {
   };
   EXPECT_EQ(values(1, false), values(1, true));
   EXPECT_NE(values(1, false), values(2, false));
+}
+
+TEST(ParameterStore, UniformInitializersFillTheirRange) {
+  CpuContext context(1);
+  ParameterStore store;
+  const std::pair<const Parameter*, float> cases[] = {
+      {&store.declare("u", {2000}, ParameterRole::bias, Initializer::uniform(0.25f)), 0.25f},
+      {&store.declare("f", {30, 3, 3, 16}, ParameterRole::weight, Initializer::uniform_fan_in()), 1.0f / 12},
+      {&store.declare("l", {200, 25}, ParameterRole::weight, Initializer::uniform_fan_in()), 0.2f},
+      {&store.declare("x", {30, 3, 3, 24}, ParameterRole::weight, Initializer::xavier_uniform()),
+       std::sqrt(6.0f / (9 * 54))}};
+  store.allocate(context, 1, false);
+  for (const auto& [parameter, bound] : cases) {
+    const std::vector<float> values = parameter->value.to_host<float>(context);
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    EXPECT_GE(*least, -bound);
+    EXPECT_LE(*most, bound);
+    EXPECT_LT(*least, -0.98f * bound) << parameter->name;
+    EXPECT_GT(*most, 0.98f * bound) << parameter->name;
+  }
 }
 
 TEST(ParameterStore, TrainableParametersComeFirstInOneRange) {

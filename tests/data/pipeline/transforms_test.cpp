@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include <cmath>
 
 #include "data/annotations/polygon.h"
@@ -27,6 +29,19 @@ SampleGeometry geometry(int height, int width, int position, int scale = 1) {
   g.resized_height = height * scale, g.resized_width = width * scale;
   g.flips_horizontally = position & 1, g.flips_vertically = position & 2, g.transposes = position & 4;
   return g;
+}
+
+TEST(Transforms, ShortSidesOfAList) {
+  Augmentation augmentation;
+  augmentation.short_sides = {640, 672, 800};
+  std::map<int, int> seen;
+  for (uint64_t sample = 0; sample < 300; ++sample) {
+    Rng rng(1, RandomPurpose::augmentation, 0, sample);
+    const SampleGeometry geometry = draw_geometry(rng, 500, 400, {.max_side = 0}, augmentation);
+    ++seen[geometry.resized_width];
+  }
+  ASSERT_EQ(seen.size(), 3u);
+  for (const int side : {640, 672, 800}) EXPECT_GT(seen[side], 60) << side;
 }
 
 TEST(Transforms, EightPositionsOfPictureBoxMaskAndPolygonAgree) {
