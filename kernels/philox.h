@@ -1,5 +1,6 @@
 // Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011):
-// 128 random bits as a pure function of a 128-bit counter and a 64-bit key, the same on every backend.
+// 128 random bits as a pure function of a 128-bit counter and a 64-bit key, the same on every backend. constexpr, so
+// that kernels of the device call this very function.
 #pragma once
 
 #include <array>
@@ -7,7 +8,7 @@
 
 namespace tessera {
 
-inline std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+constexpr std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = uint64_t{0xD2511F53u} * counter[0];
     const uint64_t product1 = uint64_t{0xCD9E8D57u} * counter[2];

@@ -36,20 +36,42 @@ TEST(BatchNorm, AgreesWithOracle) {
 }
 
 TEST(BatchNorm, MovesTheRunningStatistics) {
-  CpuContext context(2);
-  Tape tape(context);
-  // Channel 0: 1, 3, 5, 7: mean 4, unbiased variance 20 / 3. Channel 1: all 2: variance 0.
-  const Variable x =
-      tape.input(Tensor::from_host<float>(context, {2, 1, 2, 2}, std::vector<float>{1, 2, 3, 2, 5, 2, 7, 2}));
-  const Tensor mean = Tensor::from_host<float>(context, {2}, std::vector<float>{0, 10});
-  const Tensor variance = Tensor::from_host<float>(context, {2}, std::vector<float>{1, 1});
-  const Tensor one = Tensor::from_host<float>(context, {2}, std::vector<float>{1, 1});
-  batch_norm(tape, x, one, one, mean, variance, {.momentum = 0.25f});
-  const std::vector<float> means = mean.to_host<float>(context), variances = variance.to_host<float>(context);
-  EXPECT_FLOAT_EQ(means[0], 1.0f);
-  EXPECT_FLOAT_EQ(means[1], 8.0f);
-  EXPECT_NEAR(variances[0], 0.75 + 0.25 * 20 / 3, 1e-5);
-  EXPECT_NEAR(variances[1], 0.75, 1e-6);
+  for_each_backend([](Context& context) {
+    Tape tape(context);
+    // Channel 0: 1, 3, 5, 7: mean 4, unbiased variance 20 / 3. Channel 1: all 2: variance 0.
+    const Variable x =
+        tape.input(Tensor::from_host<float>(context, {2, 1, 2, 2}, std::vector<float>{1, 2, 3, 2, 5, 2, 7, 2}));
+    const Tensor mean = Tensor::from_host<float>(context, {2}, std::vector<float>{0, 10});
+    const Tensor variance = Tensor::from_host<float>(context, {2}, std::vector<float>{1, 1});
+    const Tensor one = Tensor::from_host<float>(context, {2}, std::vector<float>{1, 1});
+    batch_norm(tape, x, one, one, mean, variance, {.momentum = 0.25f});
+    const std::vector<float> means = mean.to_host<float>(context), variances = variance.to_host<float>(context);
+    EXPECT_FLOAT_EQ(means[0], 1.0f);
+    EXPECT_FLOAT_EQ(means[1], 8.0f);
+    EXPECT_NEAR(variances[0], 0.75 + 0.25 * 20 / 3, 1e-5);
+    EXPECT_NEAR(variances[1], 0.75, 1e-6);
+  });
+}
+
+// More channels than a block of the device has threads, one value each.
+TEST(BatchNorm, MovesTheStatisticsOfManyChannels) {
+  for_each_backend([](Context& context) {
+    constexpr int64_t kChannels = 131;
+    Tape tape(context);
+    std::vector<float> values(kChannels), zeros(kChannels, 0.0f);
+    for (size_t c = 0; c < values.size(); ++c) values[c] = static_cast<float>(c) - 60;
+    const auto tensor = [&](const std::vector<float>& of) {
+      return Tensor::from_host<float>(context, {kChannels}, of);
+    };
+    const Variable x = tape.input(Tensor::from_host<float>(context, {1, 1, 1, kChannels}, values));
+    const Tensor mean = tensor(zeros), variance = tensor(zeros);
+    batch_norm(tape, x, tensor(values), tensor(values), mean, variance, {.momentum = 0.5f});
+    const std::vector<float> means = mean.to_host<float>(context), variances = variance.to_host<float>(context);
+    for (size_t c = 0; c < values.size(); ++c) {
+      EXPECT_EQ(means[c], values[c] / 2) << c;
+      EXPECT_NEAR(variances[c], 0.0f, 1e-6f) << c;
+    }
+  });
 }
 
 TEST(BatchNorm, DoesNotDependOnTheNumberOfThreads) {
@@ -61,16 +83,17 @@ TEST(BatchNorm, DoesNotDependOnTheNumberOfThreads) {
 }
 
 TEST(FrozenBatchNorm, IsAnAffineOfItsStatistics) {
-  CpuContext context(1);
-  const auto tensor = [&](std::vector<float> values) { return Tensor::from_host<float>(context, {2}, values); };
-  const AffineTensors affine =
-      frozen_batch_norm_affine(context, tensor({2, 3}), tensor({1, -1}), tensor({4, 5}), tensor({4, 0.25}), 0.0f);
-  EXPECT_EQ(affine.scale.to_host<float>(context), (std::vector<float>{1, 6}));
-  EXPECT_EQ(affine.shift.to_host<float>(context), (std::vector<float>{-3, -31}));
-  const AffineTensors softened =
-      frozen_batch_norm_affine(context, tensor({1, 1}), tensor({0, 0}), tensor({0, 1}), tensor({0, 0}), 0.25f);
-  EXPECT_EQ(softened.scale.to_host<float>(context), (std::vector<float>{2, 2}));
-  EXPECT_EQ(softened.shift.to_host<float>(context), (std::vector<float>{0, -2}));
+  for_each_backend([](Context& context) {
+    const auto tensor = [&](std::vector<float> values) { return Tensor::from_host<float>(context, {2}, values); };
+    const AffineTensors affine =
+        frozen_batch_norm_affine(context, tensor({2, 3}), tensor({1, -1}), tensor({4, 5}), tensor({4, 0.25}), 0.0f);
+    EXPECT_EQ(affine.scale.to_host<float>(context), (std::vector<float>{1, 6}));
+    EXPECT_EQ(affine.shift.to_host<float>(context), (std::vector<float>{-3, -31}));
+    const AffineTensors softened =
+        frozen_batch_norm_affine(context, tensor({1, 1}), tensor({0, 0}), tensor({0, 1}), tensor({0, 0}), 0.25f);
+    EXPECT_EQ(softened.scale.to_host<float>(context), (std::vector<float>{2, 2}));
+    EXPECT_EQ(softened.shift.to_host<float>(context), (std::vector<float>{0, -2}));
+  });
 }
 
 }  // namespace

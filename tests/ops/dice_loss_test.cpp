@@ -61,41 +61,44 @@ TEST(DiceLoss, AgreesWithOracleOverManyChunks) {
 }
 
 TEST(DiceLoss, GoldenValues) {  // spec yolactr.md, section 4.3, with the weight 3 of the total loss
-  CpuContext context(1);
-  Tape tape(context);
-  const std::vector<float> z = {2, -1, .5f, -3}, three = {3};
-  const std::vector<int32_t> bits = {0b1101}, index = {0};
-  const Variable logits = tape.input(Tensor::from_host<float>(context, {1, 2, 2}, z));
-  const Variable loss = dice_loss(tape, logits, Tensor::from_host<int32_t>(context, {1, 1}, bits),
-                                  Tensor::from_host<int32_t>(context, {1}, index));
-  EXPECT_NEAR(loss.value.to_host<float>(context)[0], .26851811, 1e-7);
-  tape.backward(loss);
-  const std::vector<float> gradient = tape.gradient(logits).to_host<float>(context);
-  const double expected[] = {-.01761745, .01824534, -.06038078, -.02057127};
-  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(gradient[i], expected[i], 1e-7) << i;
+  for_each_backend([](Context& context) {
+    Tape tape(context);
+    const std::vector<float> z = {2, -1, .5f, -3}, three = {3};
+    const std::vector<int32_t> bits = {0b1101}, index = {0};
+    const Variable logits = tape.input(Tensor::from_host<float>(context, {1, 2, 2}, z));
+    const Variable loss = dice_loss(tape, logits, Tensor::from_host<int32_t>(context, {1, 1}, bits),
+                                    Tensor::from_host<int32_t>(context, {1}, index));
+    EXPECT_NEAR(loss.value.to_host<float>(context)[0], .26851811, 1e-7);
+    tape.backward(loss);
+    const std::vector<float> gradient = tape.gradient(logits).to_host<float>(context);
+    const double expected[] = {-.01761745, .01824534, -.06038078, -.02057127};
+    for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(gradient[i], expected[i], 1e-7) << i;
+  });
 }
 
 TEST(DiceLoss, WithoutMasksIsZero) {
-  CpuContext context(2);
-  Tape tape(context);
-  const Variable logits = tape.input(Tensor::zeros(context, {0, 8, 8}));
-  const Variable loss =
-      dice_loss(tape, logits, Tensor::zeros(context, {0, 2}, DType::i32), Tensor::zeros(context, {0}, DType::i32));
-  EXPECT_EQ(loss.value.to_host<float>(context)[0], 0.0f);
-  tape.backward(loss);
+  for_each_backend([](Context& context) {
+    Tape tape(context);
+    const Variable logits = tape.input(Tensor::zeros(context, {0, 8, 8}));
+    const Variable loss =
+        dice_loss(tape, logits, Tensor::zeros(context, {0, 2}, DType::i32), Tensor::zeros(context, {0}, DType::i32));
+    EXPECT_EQ(loss.value.to_host<float>(context)[0], 0.0f);
+    tape.backward(loss);
+  });
 }
 
 TEST(DiceLoss, OfHopelessLogitsIsFinite) {
-  CpuContext context(1);
-  Tape tape(context);
-  const std::vector<float> z = {1000, -1000, -INFINITY, 88};
-  const std::vector<int32_t> bits = {0b0110}, index = {0};
-  const Variable logits = tape.input(Tensor::from_host<float>(context, {1, 2, 2}, z));
-  const Variable loss = dice_loss(tape, logits, Tensor::from_host<int32_t>(context, {1, 1}, bits),
-                                  Tensor::from_host<int32_t>(context, {1}, index));
-  EXPECT_NEAR(loss.value.to_host<float>(context)[0], 1.0f, 1e-6);
-  tape.backward(loss);
-  for (const float g : tape.gradient(logits).to_host<float>(context)) EXPECT_TRUE(std::isfinite(g));
+  for_each_backend([](Context& context) {
+    Tape tape(context);
+    const std::vector<float> z = {1000, -1000, -INFINITY, 88};
+    const std::vector<int32_t> bits = {0b0110}, index = {0};
+    const Variable logits = tape.input(Tensor::from_host<float>(context, {1, 2, 2}, z));
+    const Variable loss = dice_loss(tape, logits, Tensor::from_host<int32_t>(context, {1, 1}, bits),
+                                    Tensor::from_host<int32_t>(context, {1}, index));
+    EXPECT_NEAR(loss.value.to_host<float>(context)[0], 1.0f, 1e-6);
+    tape.backward(loss);
+    for (const float g : tape.gradient(logits).to_host<float>(context)) EXPECT_TRUE(std::isfinite(g));
+  });
 }
 
 TEST(DiceLoss, DoesNotDependOnTheNumberOfThreads) {

@@ -59,19 +59,20 @@ TEST(DynamicConv, AgreesWithOracleAcrossBlocksAndChunks) {
 }
 
 TEST(DynamicConv, CommutesWithBilinearEnlargement) {
-  CpuContext context(2);
-  Tape tape(context, Tape::Mode::forward);
-  const OpInput f = random_input({1, 5, 6, 8}, 3), k = random_input({3, 8}, 4);
-  const std::vector<float> fv(f.values.begin(), f.values.end()), kv(k.values.begin(), k.values.end());
-  const Variable features = Tensor::from_host<float>(context, f.shape, fv);
-  const Variable kernels = Tensor::from_host<float>(context, k.shape, kv);
-  const std::vector<int64_t> first = {0, 3};
-  const Variable small = dynamic_conv(tape, features, kernels, first);
-  const Variable one = resize_bilinear(tape, Variable(small.value.reshape({3, 5, 6, 1})), 20, 24);
-  const Variable other = dynamic_conv(tape, resize_bilinear(tape, features, 20, 24), kernels, first);
-  const std::vector<float> a = one.value.to_host<float>(context), b = other.value.to_host<float>(context);
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 2e-6 * 8 * 4);
+  for_each_backend([](Context& context) {
+    Tape tape(context, Tape::Mode::forward);
+    const OpInput f = random_input({1, 5, 6, 8}, 3), k = random_input({3, 8}, 4);
+    const std::vector<float> fv(f.values.begin(), f.values.end()), kv(k.values.begin(), k.values.end());
+    const Variable features = Tensor::from_host<float>(context, f.shape, fv);
+    const Variable kernels = Tensor::from_host<float>(context, k.shape, kv);
+    const std::vector<int64_t> first = {0, 3};
+    const Variable small = dynamic_conv(tape, features, kernels, first);
+    const Variable one = resize_bilinear(tape, Variable(small.value.reshape({3, 5, 6, 1})), 20, 24);
+    const Variable other = dynamic_conv(tape, resize_bilinear(tape, features, 20, 24), kernels, first);
+    const std::vector<float> a = one.value.to_host<float>(context), b = other.value.to_host<float>(context);
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 2e-6 * 8 * 4);
+  });
 }
 
 TEST(DynamicConv, KeepsOnlyWhatTheWantedGradientNeeds) {

@@ -49,16 +49,17 @@ TEST(GatedSum, AgreesWithOracleAcrossManyChunks) {
 }
 
 TEST(GatedSum, OfClosedGatesIsTheInputAndStillLearns) {
-  CpuContext context(2);
-  Tape tape(context);
-  const std::vector<float> values = {1, -2, 3}, branch = {5, 7, 11}, closed = {0}, ones = {1, 1, 1};
-  const Variable gate = tape.input(Tensor::from_host<float>(context, {}, closed));
-  const Variable f = tape.input(Tensor::from_host<float>(context, {3}, branch));
-  const Variable y = gated_sum(tape, Tensor::from_host<float>(context, {3}, values), {{gate, f}});
-  EXPECT_EQ(y.value.to_host<float>(context), values);
-  tape.backward(y, Tensor::from_host<float>(context, {3}, ones));
-  EXPECT_EQ(tape.gradient(gate).to_host<float>(context)[0], 23.0f);
-  EXPECT_EQ(tape.gradient(f).to_host<float>(context), (std::vector<float>{0, 0, 0}));
+  for_each_backend([](Context& context) {
+    Tape tape(context);
+    const std::vector<float> values = {1, -2, 3}, branch = {5, 7, 11}, closed = {0}, ones = {1, 1, 1};
+    const Variable gate = tape.input(Tensor::from_host<float>(context, {}, closed));
+    const Variable f = tape.input(Tensor::from_host<float>(context, {3}, branch));
+    const Variable y = gated_sum(tape, Tensor::from_host<float>(context, {3}, values), {{gate, f}});
+    EXPECT_EQ(y.value.to_host<float>(context), values);
+    tape.backward(y, Tensor::from_host<float>(context, {3}, ones));
+    EXPECT_EQ(tape.gradient(gate).to_host<float>(context)[0], 23.0f);
+    EXPECT_EQ(tape.gradient(f).to_host<float>(context), (std::vector<float>{0, 0, 0}));
+  });
 }
 
 TEST(GatedSum, KeepsNoBranchBehindAFixedGate) {

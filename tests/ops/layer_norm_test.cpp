@@ -33,6 +33,10 @@ TEST(LayerNorm, AgreesWithOracleOverManyRows) {
   OpTolerance tolerance;
   tolerance.jacobian_limit = 24;
   check_op("layer_norm of tokens", inputs({300, 256}), run, expected, tolerance);
+  // A device keeps rows of up to 256 and of up to 1024 channels in registers.
+  for (const int64_t channels : {257, 1024, 1025}) {
+    check_op("layer_norm of long rows", inputs({3, channels}), run, expected, tolerance);
+  }
 }
 
 TEST(LayerNorm, LosesNoVarianceToALargeMean) {

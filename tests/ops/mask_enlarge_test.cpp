@@ -10,18 +10,10 @@ namespace {
 
 using namespace testing_support;
 
-void check(int64_t count, int64_t height, int64_t width, const MaskEnlargeOptions& options) {
-  const OpInput input = random_input({count, height, width}, 3, 3.0);
-  const std::vector<float> values(input.values.begin(), input.values.end());
-  std::vector<std::vector<uint8_t>> results;
-  for (const int threads : {1, 3}) {
-    CpuContext context(threads);
-    const Tensor logits = Tensor::from_host<float>(context, input.shape, values);
-    results.push_back(mask_enlarge(context, logits, options).to_host<uint8_t>(context));
-  }
-  EXPECT_EQ(results[0], results[1]);
+void check_bits(const std::vector<uint8_t>& bits, const OpInput& input, const MaskEnlargeOptions& options) {
+  const int64_t count = input.shape[0], height = input.shape[1], width = input.shape[2];
   const int64_t row_bytes = (options.out_width + 7) / 8;
-  ASSERT_EQ(static_cast<int64_t>(results[0].size()), count * options.out_height * row_bytes);
+  ASSERT_EQ(static_cast<int64_t>(bits.size()), count * options.out_height * row_bytes);
   int64_t set = 0;
   for (int64_t mask = 0; mask < count; ++mask) {
     const auto first = input.values.begin() + mask * height * width;
@@ -29,7 +21,7 @@ void check(int64_t count, int64_t height, int64_t width, const MaskEnlargeOption
         reference::mask_enlarge({height, width, {first, first + height * width}}, options.stride, options.cut_height,
                                 options.cut_width, options.out_height, options.out_width);
     for (int64_t y = 0; y < options.out_height; ++y) {
-      const uint8_t* row = results[0].data() + (mask * options.out_height + y) * row_bytes;
+      const uint8_t* row = bits.data() + (mask * options.out_height + y) * row_bytes;
       for (int64_t x = 0; x < 8 * row_bytes; ++x) {
         const bool bit = row[x / 8] >> (x % 8) & 1;
         if (x >= options.out_width) {
@@ -42,6 +34,22 @@ void check(int64_t count, int64_t height, int64_t width, const MaskEnlargeOption
     }
   }
   EXPECT_GT(set, 0);
+}
+
+void check(int64_t count, int64_t height, int64_t width, const MaskEnlargeOptions& options) {
+  const OpInput input = random_input({count, height, width}, 3, 3.0);
+  const std::vector<float> values(input.values.begin(), input.values.end());
+  std::vector<std::vector<uint8_t>> results;
+  for (const int threads : {1, 3}) {
+    CpuContext context(threads);
+    const Tensor logits = Tensor::from_host<float>(context, input.shape, values);
+    results.push_back(mask_enlarge(context, logits, options).to_host<uint8_t>(context));
+  }
+  EXPECT_EQ(results[0], results[1]);
+  for_each_backend([&](Context& context) {
+    const Tensor logits = Tensor::from_host<float>(context, input.shape, values);
+    check_bits(mask_enlarge(context, logits, options).to_host<uint8_t>(context), input, options);
+  });
 }
 
 TEST(MaskEnlarge, AgreesWithOracle) {

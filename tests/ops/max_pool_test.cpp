@@ -31,6 +31,7 @@ TEST(MaxPool, AgreesWithOracle) {
                                 {1, 5, 9, 2, 1, 2, 0},
                                 {0, 4, 4, 3, 3, 2, 1},
                                 {1, 9, 9, 3, 5, 1, 2},
+                                {1, 5, 4, 36, 3, 2, 1},
                                 {1, 2, 2, 3, 3, 1, 0}}) {
     check_op(
         fmt::format("max_pool {}x{} window {} stride {}", at.height, at.width, at.window, at.stride),

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <stdexcept>
 
 #include "tests/ops/op_check.h"
@@ -28,14 +29,38 @@ TEST(RowGather, AgreesWithOracle) {
   }
 }
 
-TEST(RowGather, RefusesForeignRows) {
-  CpuContext context(1);
-  Tape tape(context);
-  const Variable x = Tensor::zeros(context, {3, 2});
-  for (const int32_t row : {-1, 3}) {
-    EXPECT_THROW(row_gather(tape, x, Tensor::from_host<int32_t>(context, {1}, std::vector<int32_t>{row})),
-                 std::out_of_range);
+// More indices than a warp looks at together, and rows longer than a warp; some rows never, some many times.
+TEST(RowGather, ManyRepeats) {
+  std::vector<int32_t> index;
+  for (int32_t j = 0; j < 75; ++j) index.push_back(j * j % 11);
+  for (const int64_t channels : {3, 36}) {
+    check_op(
+        "row_gather", {random_input({13, channels}, 3)},
+        [&](Tape& tape, const std::vector<Variable>& in) {
+          return row_gather(tape, in[0], Tensor::from_host<int32_t>(tape.context(), {75}, index));
+        },
+        [&](const auto& in) { return reference::row_gather(in[0], index, static_cast<size_t>(channels)); });
   }
+}
+
+TEST(RowGather, ForeignRowsThrowOnTheCpuAndAreNotNumbersOnDevices) {
+  for_each_backend([](Context& context) {
+    const Variable x = Tensor::zeros(context, {3, 2});
+    for (const int32_t row : {-1, 3}) {
+      Tape tape(context);
+      const Variable leaf = tape.input(x.value);
+      const Tensor index = Tensor::from_host<int32_t>(context, {2}, std::vector<int32_t>{row, 1});
+      if (context.backend() == Backend::cpu) {
+        EXPECT_THROW(row_gather(tape, leaf, index), std::out_of_range);
+        continue;
+      }
+      const Variable y = row_gather(tape, leaf, index);
+      const std::vector<float> values = y.value.to_host<float>(context);
+      EXPECT_TRUE(std::isnan(values[0]) && std::isnan(values[1]) && values[2] == 0 && values[3] == 0);
+      tape.backward(y, Tensor::from_host<float>(context, {2, 2}, std::vector<float>{1, 2, 3, 4}));
+      EXPECT_EQ(tape.gradient(leaf).to_host<float>(context), (std::vector<float>{0, 0, 3, 4, 0, 0}));
+    }
+  });
 }
 
 TEST(RowGather, DoesNotDependOnTheNumberOfThreads) {

@@ -57,6 +57,29 @@ TEST(ScaleLevels, AgreesWithOracle) {
   }
 }
 
+// More elements than a chunk of a device's sums, and a count that is no multiple of four.
+TEST(ScaleLevels, SumsOverChunks) {
+  PyramidGeometry geometry(1);
+  geometry.add_level(91, 91, 8);
+  for (const ScaleActivation activation : {ScaleActivation::none, ScaleActivation::exp}) {
+    std::vector<OpInput> inputs = {random_input({geometry.rows(), 1}, 5), {{1}, {1.25}, true}};
+    inputs[0].differentiable = false;
+    check_op(
+        "scale_levels", inputs,
+        [&](Tape& tape, const std::vector<Variable>& in) {
+          return scale_levels(tape, {in[0], geometry}, {in[1]}, activation).rows;
+        },
+        [&](const auto& in) {
+          std::vector<double> y = in[0];
+          for (double& value : y) {
+            value *= in[1][0];
+            if (activation == ScaleActivation::exp) value = std::exp(value);
+          }
+          return y;
+        });
+  }
+}
+
 TEST(ScaleLevels, DoesNotDependOnTheNumberOfThreads) {
   PyramidGeometry geometry(1);
   geometry.add_level(100, 168, 8);
