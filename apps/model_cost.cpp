@@ -12,11 +12,16 @@ namespace {
 // Stages as people know them, and where their parameters live in the tree of names.
 const std::vector<std::pair<std::string, std::string>>& stage_prefixes() {
   static const std::vector<std::pair<std::string, std::string>> stages = {
-      {"backbone", "backbone.bottom_up."},     {"fpn", "backbone."},
-      {"fcos_head", "proposal_generator."},    {"gridmask_pixel", "gridmask.pixel."},
-      {"gridmask_object", "gridmask.object."}, {"transformer", "prediction.transformer."},
-      {"transformer", "prediction.position."}, {"heads", "prediction."},
-      {"mask_features", "mask."},              {"semantic", "semantic."},
+      {"backbone", "backbone.bottom_up."},
+      {"fpn", "backbone."},
+      {"fcos_head", "proposal_generator."},
+      {"gridmask_pixel", "gridmask.pixel."},
+      {"gridmask_object", "gridmask.object."},
+      {"transformer", "prediction.transformer."},
+      {"transformer", "prediction.position."},
+      {"heads", "prediction."},
+      {"mask_features", "mask."},
+      {"semantic", "semantic."},
   };
   return stages;
 }

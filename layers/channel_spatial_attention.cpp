@@ -35,10 +35,9 @@ ChannelSpatialAttention::ChannelSpatialAttention(const ParameterScope& scope, in
 
 Variable ChannelSpatialAttention::forward(Tape& tape, const Variable& x) const {
   // Means and maxima go through the perceptron together.
-  const Variable hidden = relu(
-      tape, linear(tape, channel_pool(tape, x), tape.parameter(*reduce_weight_), tape.parameter(*reduce_bias_)));
-  const Variable channels =
-      linear(tape, hidden, tape.parameter(*expand_weight_), tape.parameter(*expand_bias_));
+  const Variable hidden =
+      relu(tape, linear(tape, channel_pool(tape, x), tape.parameter(*reduce_weight_), tape.parameter(*reduce_bias_)));
+  const Variable channels = linear(tape, hidden, tape.parameter(*expand_weight_), tape.parameter(*expand_bias_));
   const Variable weighted = channel_gate(tape, x, channels);
   return spatial_gate(tape, weighted, spatial_.forward(tape, spatial_pool(tape, weighted)));
 }

@@ -16,8 +16,8 @@ using namespace testing_support;
 
 Variable map_of(Tape& tape, const Shape& shape, uint64_t sample) {
   const OpInput input = random_input(shape, sample);
-  return tape.input(Tensor::from_host<float>(tape.context(), shape,
-                                             std::vector<float>(input.values.begin(), input.values.end())));
+  return tape.input(
+      Tensor::from_host<float>(tape.context(), shape, std::vector<float>(input.values.begin(), input.values.end())));
 }
 
 std::vector<float> values_of(const Variable& x, Context& context) { return x.value.to_host<float>(context); }
