@@ -20,10 +20,11 @@ void layer_norm_forward(CpuContext& context, const LayerNormForwardArgs& args) {
     for (int64_t row = begin; row < end; ++row) {
       const float* x = args.x + row * channels;
       float* y = args.y + row * channels;
-      float sum = 0, squares = 0;
+      double sum = 0;  // in double: of a mean far from zero every digit counts
+      float squares = 0;
 #pragma omp simd reduction(+ : sum)
-      for (int64_t c = 0; c < channels; ++c) sum += x[c];
-      const float mean = sum / static_cast<float>(channels);
+      for (int64_t c = 0; c < channels; ++c) sum += double{x[c]};
+      const auto mean = static_cast<float>(sum / static_cast<double>(channels));
 #pragma omp simd reduction(+ : squares)
       for (int64_t c = 0; c < channels; ++c) squares += (x[c] - mean) * (x[c] - mean);
       const float rstd = 1.0f / std::sqrt(squares / static_cast<float>(channels) + args.epsilon);
