@@ -1,13 +1,11 @@
 // A block owns (line, head) and a tile of up to 128 cells of the line, one thread per cell: the thread keeps its
 // operands and sums in registers, and walks the other cells of the line in tiles that the block puts into shared
 // memory, where all lanes read the same address at a time. Nothing of size L^2 is stored, and lines of any length work.
-//   forward:       thread = query; softmax on the way (largest score and sum so far, sums of p v rescaled when the
-//   largest
-//                  grows: Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018)
-//   query_gradient: thread = query; a first walk gathers the largest score, the sum and D = rowsum(P * dP), and stores
-//   them
-//                  for the next kernel, a second walk sums dq
-//   pair_gradient: thread = key; sums dk and dv over the queries
+//   forward         thread = query; softmax on the way: largest score and sum so far, sums of p v rescaled when the
+//                   largest grows (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018)
+//   query_gradient  thread = query; a first walk gathers the largest score, the sum and D = rowsum(P * dP), and stores
+//                   them for the next kernel, a second walk sums dq
+//   pair_gradient   thread = key; sums dk and dv over the queries
 // A head of more than E = 32 channels is cut into slices of E: one block per slice of the results, which sums the
 // scores over all slices first. Channels beyond the head are zeros. Per head and cell of a line of L: forward 2 L e
 // multiply-adds, backward 9 L e (5 if nothing were computed twice) and about 8 e and 24 e bytes: with L around 64,
