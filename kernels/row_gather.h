@@ -1,6 +1,6 @@
 // y[j] = x[index[j]] for rows of C values; dx[r] = sum of dy[j] over the j with index[j] = r, in the order of j.
-// Indices may repeat. An index outside [0, rows) throws std::out_of_range on the CPU; devices, which would have to wait
-// for the answer, make that row of y NaN and give it no gradient.
+// Indices may repeat. An index outside [0, rows) makes that row of y NaN and gets no gradient, on every backend: a
+// device would have to wait to throw, and a NaN stops training at the loss.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,7 @@ struct SoftmaxCrossEntropyArgs {
   float scale;  // 1 / normalizer
 };
 
-// Throws std::out_of_range for a label of `classes` or more.
+// A label of `classes` or more makes the loss and its row of the gradient NaN.
 TESSERA_KERNEL(softmax_cross_entropy, SoftmaxCrossEntropyArgs);
 
 // probabilities [rows, kept]: the first `kept` of the softmax of each row.

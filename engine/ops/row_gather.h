@@ -1,5 +1,5 @@
 // Rows of a matrix by number: x [R, C], index i32 [J] -> y [J, C], y[j] = x[index[j]]. Indices may repeat; backward
-// adds their gradients in the order of j (deterministic). Throws std::out_of_range for an index outside [0, R).
+// adds their gradients in the order of j (deterministic). An index outside [0, R) gives a row of NaN and no gradient.
 #pragma once
 
 #include "engine/autograd/tape.h"

@@ -6,7 +6,7 @@
 namespace tessera {
 
 // logits [R, K] f32; labels i32 [R]: 0 .. K - 1, negative: the row does not count. The sum over rows divided by
-// `normalizer`: [1]. Throws std::out_of_range for a label of K or more.
+// `normalizer`: [1]. A label of K or more makes the loss NaN.
 Variable softmax_cross_entropy(Tape& tape, const Variable& logits, const Tensor& labels, float normalizer);
 
 // The first `kept` probabilities of each row [R, K] -> [R, kept]. No gradient.

@@ -1,8 +1,7 @@
 #include "kernels/row_gather.h"
 
 #include <algorithm>
-#include <stdexcept>
-#include <string>
+#include <limits>
 
 #include "kernels/cpu/parallel.h"
 
@@ -15,16 +14,15 @@ int64_t grain(int64_t channels) { return std::max<int64_t>(1, (1 << 15) / std::m
 }  // namespace
 
 void row_gather_forward(CpuContext& context, const RowGatherForwardArgs& args) {
-  for (int64_t j = 0; j < args.count; ++j) {
-    if (args.index[j] < 0 || args.index[j] >= args.rows) {
-      throw std::out_of_range("row_gather: index " + std::to_string(args.index[j]) + " of " +
-                              std::to_string(args.rows) + " rows");
-    }
-  }
   parallel_for(context, args.count, grain(args.channels), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j) {
+      float* to = args.y + j * args.channels;
+      if (args.index[j] < 0 || args.index[j] >= args.rows) {
+        std::fill(to, to + args.channels, std::numeric_limits<float>::quiet_NaN());
+        continue;
+      }
       const float* from = args.x + args.index[j] * args.channels;
-      std::copy(from, from + args.channels, args.y + j * args.channels);
+      std::copy(from, from + args.channels, to);
     }
   });
 }

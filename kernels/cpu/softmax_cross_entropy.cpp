@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
+#include <limits>
 
 #include "kernels/cpu/chunked_sum.h"
 
@@ -21,9 +21,6 @@ std::pair<float, double> softmax_divisor(const float* logits, int64_t classes) {
 }  // namespace
 
 void softmax_cross_entropy(CpuContext& context, const SoftmaxCrossEntropyArgs& args) {
-  for (int64_t row = 0; row < args.rows; ++row) {
-    if (args.labels[row] >= args.classes) throw std::out_of_range("softmax_cross_entropy: label beyond the classes");
-  }
   const double total = chunked_sum(context, args.rows, 64, [&](int64_t begin, int64_t end) {
     double partial = 0;
     for (int64_t row = begin; row < end; ++row) {
@@ -32,6 +29,11 @@ void softmax_cross_entropy(CpuContext& context, const SoftmaxCrossEntropyArgs& a
       const int32_t label = args.labels[row];
       if (label < 0) {
         if (gradient != nullptr) std::fill(gradient, gradient + args.classes, 0.0f);
+        continue;
+      }
+      if (label >= args.classes) {
+        partial = std::numeric_limits<double>::quiet_NaN();
+        if (gradient != nullptr) std::fill(gradient, gradient + args.classes, std::numeric_limits<float>::quiet_NaN());
         continue;
       }
       const auto [greatest, sum] = softmax_divisor(logits, args.classes);

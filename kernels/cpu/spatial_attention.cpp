@@ -9,6 +9,20 @@ namespace tessera {
 
 namespace {
 
+// The first channel with this value, or the last one: channels are compared a block at a time.
+int64_t first_place(const float* x, int64_t channels, float value) {
+  constexpr int64_t kBlock = 32;
+  int64_t begin = 0;
+  for (; begin + kBlock < channels; begin += kBlock) {
+    int equal = 0;
+#pragma omp simd reduction(| : equal)
+    for (int64_t c = 0; c < kBlock; ++c) equal |= x[begin + c] == value ? 1 : 0;
+    if (equal != 0) break;
+  }
+  while (begin + 1 < channels && x[begin] != value) ++begin;
+  return begin;
+}
+
 int64_t grain(int64_t channels) { return (1 << 14) / std::max<int64_t>(1, channels); }
 
 }  // namespace
@@ -24,9 +38,7 @@ void spatial_pool_forward(CpuContext& context, const SpatialPoolForwardArgs& arg
         largest = std::max(largest, x[c]);
         sum += x[c];
       }
-      int64_t winner = 0;
-      while (winner + 1 < channels && x[winner] != largest) ++winner;
-      args.winners[row] = static_cast<int32_t>(winner);
+      args.winners[row] = static_cast<int32_t>(first_place(x, channels, largest));
       args.y[2 * row] = largest;
       args.y[2 * row + 1] = sum / static_cast<float>(channels);
     }

@@ -5,6 +5,7 @@
 #include "kernels/dice_loss.h"
 
 #include "kernels/cuda/chunked_sum.h"
+#include "kernels/cuda/logistic.h"
 #include "kernels/cuda/mask_pixels.h"
 #include "kernels/cuda/warp.h"
 
@@ -27,7 +28,7 @@ struct Factors {
 __global__ void __launch_bounds__(kMaskThreads) chunk_sums(DiceLossArgs args, Sums* partial) {
   float product = 0.0f, prediction = 0.0f, target = 0.0f;
   for_each_mask_pixel(args.targets, args.index, args.pixels, [&](int64_t i, float q) {
-    const float p = mask_probability(args.logits[i]);
+    const float p = logistic(args.logits[i]);
     product += p * q;
     prediction += args.squared ? p * p : p;
     target += q;
@@ -60,7 +61,7 @@ __global__ void __launch_bounds__(kTotalThreads)
 __global__ void __launch_bounds__(kMaskThreads) gradients(DiceLossArgs args, const Factors* factors) {
   const Factors of = factors[blockIdx.x / mask_chunks(args.pixels)];
   for_each_mask_pixel(args.targets, args.index, args.pixels, [&](int64_t i, float q) {
-    const float p = mask_probability(args.logits[i]);
+    const float p = logistic(args.logits[i]);
     args.gradient[i] = (of.on_target * q + of.slope * p + of.level) * (p * (1.0f - p));
   });
 }

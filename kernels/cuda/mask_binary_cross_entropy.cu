@@ -4,6 +4,7 @@
 #include "kernels/mask_binary_cross_entropy.h"
 
 #include "kernels/cuda/chunked_sum.h"
+#include "kernels/cuda/logistic.h"
 #include "kernels/cuda/mask_pixels.h"
 #include "kernels/cuda/warp.h"
 
@@ -17,7 +18,7 @@ __global__ void __launch_bounds__(kMaskThreads) chunk_losses(MaskBinaryCrossEntr
     const float z = args.logits[i];
     const float softplus = (z < 0.0f ? 0.0f : z) + log1pf(expf(-fabsf(z)));
     sum += softplus - q * z;
-    if (args.gradient != nullptr) args.gradient[i] = (mask_probability(z) - q) * args.scale;
+    if (args.gradient != nullptr) args.gradient[i] = (logistic(z) - q) * args.scale;
   });
   const double total = block_sum(static_cast<double>(sum));
   if (threadIdx.x == 0) partial[blockIdx.x] = total * args.scale;

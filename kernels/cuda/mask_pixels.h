@@ -28,11 +28,5 @@ __device__ __forceinline__ void for_each_mask_pixel(const int32_t* targets, cons
   }
 }
 
-// sigmoid(z), with full relative precision in the lower tail.
-__device__ __forceinline__ float mask_probability(float z) {
-  const float small = expf(-fabsf(z)), upper = 1.0f / (1.0f + small);
-  return z < 0.0f ? small * upper : upper;
-}
-
 }  // namespace TESSERA_PORT
 }  // namespace tessera

@@ -1,8 +1,7 @@
-// Forward: lanes along the channels, see channel_rows.h; 8 bytes per element of y. A row that does not exist becomes
-// NaN: to throw, the host would have to wait. Backward: dx is cleared, then one warp per j looks whether an earlier j
-// has the same target; if not, it adds all rows of that target in the order of j. count^2 / 32 comparisons per lane in
-// all, on indices that stay in cache: cheaper than sorting for the few thousand rows a loss gathers. Moves 4 bytes per
-// element of dx and 12 per element of dy.
+// Forward: lanes along the channels, see channel_rows.h; 8 bytes per element of y. Backward: dx is cleared, then one
+// warp per j looks whether an earlier j has the same target; if not, it adds all rows of that target in the order of j.
+// count^2 / 32 comparisons per lane in all, on indices that stay in cache: cheaper than sorting for the few thousand
+// rows a loss gathers. Moves 4 bytes per element of dx and 12 per element of dy.
 #include "kernels/row_gather.h"
 
 #include "kernels/cuda/channel_rows.h"

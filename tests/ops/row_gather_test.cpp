@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <stdexcept>
 
 #include "tests/ops/op_check.h"
 #include "tests/ops/thread_invariance.h"
@@ -43,22 +42,16 @@ TEST(RowGather, ManyRepeats) {
   }
 }
 
-TEST(RowGather, ForeignRowsThrowOnTheCpuAndAreNotNumbersOnDevices) {
+TEST(RowGather, ForeignRowsAreNotNumbersAndGetNoGradient) {
   for_each_backend([](Context& context) {
-    const Variable x = Tensor::zeros(context, {3, 2});
     for (const int32_t row : {-1, 3}) {
       Tape tape(context);
-      const Variable leaf = tape.input(x.value);
-      const Tensor index = Tensor::from_host<int32_t>(context, {2}, std::vector<int32_t>{row, 1});
-      if (context.backend() == Backend::cpu) {
-        EXPECT_THROW(row_gather(tape, leaf, index), std::out_of_range);
-        continue;
-      }
-      const Variable y = row_gather(tape, leaf, index);
+      const Variable x = tape.input(Tensor::zeros(context, {3, 2}));
+      const Variable y = row_gather(tape, x, Tensor::from_host<int32_t>(context, {2}, std::vector<int32_t>{row, 1}));
       const std::vector<float> values = y.value.to_host<float>(context);
       EXPECT_TRUE(std::isnan(values[0]) && std::isnan(values[1]) && values[2] == 0 && values[3] == 0);
       tape.backward(y, Tensor::from_host<float>(context, {2, 2}, std::vector<float>{1, 2, 3, 4}));
-      EXPECT_EQ(tape.gradient(leaf).to_host<float>(context), (std::vector<float>{0, 0, 3, 4, 0, 0}));
+      EXPECT_EQ(tape.gradient(x).to_host<float>(context), (std::vector<float>{0, 0, 3, 4, 0, 0}));
     }
   });
 }

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "tests/ops/op_check.h"
 #include "tests/ops/thread_invariance.h"
 #include "tests/reference/channel_spatial_attention.h"
@@ -11,7 +14,8 @@ namespace {
 
 using namespace testing_support;
 
-const std::vector<Shape> kShapes = {{1, 1, 1, 1}, {2, 3, 4, 5}, {3, 1, 7, 17}, {1, 5, 5, 16}, {0, 2, 2, 3}};
+const std::vector<Shape> kShapes = {{1, 1, 1, 1},  {2, 3, 4, 5},  {3, 1, 7, 17},
+                                    {1, 5, 5, 16}, {1, 1, 3, 68}, {0, 2, 2, 3}};
 
 TEST(SpatialPool, AgreesWithOracle) {
   for (const Shape& shape : kShapes) {
@@ -22,14 +26,39 @@ TEST(SpatialPool, AgreesWithOracle) {
   }
 }
 
+// Rows longer than a warp and than the block of channels that the search of the CPU takes at once.
 TEST(SpatialPool, GivesATieToTheFirstChannel) {
-  CpuContext context(1);
-  Tape tape(context);
-  const std::vector<float> values = {1, 3, 3, 2}, cotangent = {10, 0};
-  const Variable x = tape.input(Tensor::from_host<float>(context, {1, 1, 1, 4}, values));
-  const Variable y = spatial_pool(tape, x);
-  tape.backward(y, Tensor::from_host<float>(context, {1, 1, 1, 2}, cotangent));
-  EXPECT_EQ(tape.gradient(x).to_host<float>(context), (std::vector<float>{0, 10, 0, 0}));
+  for (const int64_t channels : {4, 33, 200}) {
+    const int64_t rows = channels;
+    std::vector<float> values(static_cast<size_t>(rows * channels), -3.0f), cotangent, expected(values.size(), 0.0f);
+    for (int64_t row = 0; row < rows; ++row) {
+      for (const int64_t c : {row, (row + channels) / 2, channels - 1}) {
+        values[static_cast<size_t>(row * channels + c)] = -1.0f;
+      }
+      expected[static_cast<size_t>(row * channels + row)] = 10.0f;
+      cotangent.insert(cotangent.end(), {10.0f, 0.0f});
+    }
+    for_each_backend([&](Context& context) {
+      Tape tape(context);
+      const Variable x = tape.input(Tensor::from_host<float>(context, {1, 1, rows, channels}, values));
+      const Variable y = spatial_pool(tape, x);
+      tape.backward(y, Tensor::from_host<float>(context, {1, 1, rows, 2}, cotangent));
+      EXPECT_EQ(tape.gradient(x).to_host<float>(context), expected);
+    });
+  }
+}
+
+// The winner of a row without numbers is a channel of the row, or the gradient would be written elsewhere.
+TEST(SpatialPool, RowsThatAreNoNumbersKeepTheirGradient) {
+  for_each_backend([](Context& context) {
+    Tape tape(context);
+    const std::vector<float> values(40, NAN), cotangent = {1, 0};
+    const Variable x = tape.input(Tensor::from_host<float>(context, {1, 1, 1, 40}, values));
+    const Variable y = spatial_pool(tape, x);
+    tape.backward(y, Tensor::from_host<float>(context, {1, 1, 1, 2}, cotangent));
+    const std::vector<float> gradient = tape.gradient(x).to_host<float>(context);
+    EXPECT_EQ(std::count(gradient.begin(), gradient.end(), 1.0f), 1);
+  });
 }
 
 TEST(SpatialGate, AgreesWithOracle) {

@@ -10,10 +10,12 @@
 #include "engine/training/weights.h"
 #include "tests/engine/io/temporary_folder.h"
 #include "tests/engine/training/toy_store.h"
+#include "tests/ops/op_check.h"
 
 namespace tessera {
 namespace {
 
+using testing_support::for_each_backend;
 using testing_support::set_toy_gradients;
 using testing_support::TemporaryFolder;
 using testing_support::toy_store;
@@ -55,47 +57,49 @@ struct DoubleAdamW {
 };
 
 TEST(AdamW, AgreesWithDoublePrecision) {
-  CpuContext context(2);
-  for (const double clip : {0.0, 1.5}) {
-    const auto store = toy_store(context);
-    const AdamWOptions options{.beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-6, .weight_decay = 0.05, .clip_norm = clip};
-    AdamW adamw(context, *store, options);
-    DoubleAdamW oracle;
-    for (const Parameter& parameter : store->parameters()) {
-      const std::vector<float> values = parameter.value.to_host<float>(context);
-      oracle.states[parameter.name].value.assign(values.begin(), values.end());
-    }
-    for (int64_t iteration = 0; iteration < 20; ++iteration) {
-      set_toy_gradients(context, *store, iteration);
-      const double rate = iteration < 10 ? 0.01 : 0.001;
-      oracle.step(context, *store, options, rate);
-      adamw.step(context, iteration, rate);
-    }
-    for (const Parameter& parameter : store->parameters()) {
-      const std::vector<float> values = parameter.value.to_host<float>(context);
-      for (size_t i = 0; i < values.size(); ++i) {
-        EXPECT_NEAR(values[i], oracle.states[parameter.name].value[i], 5e-6) << parameter.name << " " << i;
+  for_each_backend([](Context& context) {
+    for (const double clip : {0.0, 1.5}) {
+      const auto store = toy_store(context);
+      const AdamWOptions options{.beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-6, .weight_decay = 0.05, .clip_norm = clip};
+      AdamW adamw(context, *store, options);
+      DoubleAdamW oracle;
+      for (const Parameter& parameter : store->parameters()) {
+        const std::vector<float> values = parameter.value.to_host<float>(context);
+        oracle.states[parameter.name].value.assign(values.begin(), values.end());
+      }
+      for (int64_t iteration = 0; iteration < 20; ++iteration) {
+        set_toy_gradients(context, *store, iteration);
+        const double rate = iteration < 10 ? 0.01 : 0.001;
+        oracle.step(context, *store, options, rate);
+        adamw.step(context, iteration, rate);
+      }
+      for (const Parameter& parameter : store->parameters()) {
+        const std::vector<float> values = parameter.value.to_host<float>(context);
+        for (size_t i = 0; i < values.size(); ++i) {
+          EXPECT_NEAR(values[i], oracle.states[parameter.name].value[i], 5e-6) << parameter.name << " " << i;
+        }
       }
     }
-  }
+  });
 }
 
 // The first step is the learning rate in the direction of the sign, whatever the size of the gradient.
 TEST(AdamW, FirstStepByHand) {
-  CpuContext context(1);
-  ParameterStore store;
-  const Parameter& weight = store.declare("w", {2}, ParameterRole::weight, Initializer::ones());
-  const Parameter& norm = store.declare("n", {2}, ParameterRole::norm_affine, Initializer::ones());
-  store.allocate(context, 1, true);
-  AdamW adamw(context, store, {.weight_decay = 0.5});
-  const std::vector<float> gradient = {1000.0f, -0.001f};
-  for (const Parameter* parameter : {&weight, &norm}) parameter->gradient.copy_from_host(context, gradient.data());
-  adamw.step(context, 0, 0.1);
-  const std::vector<float> w = weight.value.to_host<float>(context), n = norm.value.to_host<float>(context);
-  EXPECT_NEAR(w[0], 0.95f - 0.1f, 1e-5);
-  EXPECT_NEAR(w[1], 0.95f + 0.1f, 1e-5);
-  EXPECT_NEAR(n[0], 0.9f, 1e-5);
-  EXPECT_NEAR(n[1], 1.1f, 1e-5);
+  for_each_backend([](Context& context) {
+    ParameterStore store;
+    const Parameter& weight = store.declare("w", {2}, ParameterRole::weight, Initializer::ones());
+    const Parameter& norm = store.declare("n", {2}, ParameterRole::norm_affine, Initializer::ones());
+    store.allocate(context, 1, true);
+    AdamW adamw(context, store, {.weight_decay = 0.5});
+    const std::vector<float> gradient = {1000.0f, -0.001f};
+    for (const Parameter* parameter : {&weight, &norm}) parameter->gradient.copy_from_host(context, gradient.data());
+    adamw.step(context, 0, 0.1);
+    const std::vector<float> w = weight.value.to_host<float>(context), n = norm.value.to_host<float>(context);
+    EXPECT_NEAR(w[0], 0.95f - 0.1f, 1e-5);
+    EXPECT_NEAR(w[1], 0.95f + 0.1f, 1e-5);
+    EXPECT_NEAR(n[0], 0.9f, 1e-5);
+    EXPECT_NEAR(n[1], 1.1f, 1e-5);
+  });
 }
 
 TEST(AdamW, ResumedRunIsTheStraightRun) {
@@ -149,18 +153,19 @@ TEST(AdamW, SameBitsForAnyNumberOfThreads) {
 }
 
 TEST(AdamW, ChangesNothingWhenAGradientIsNotFinite) {
-  CpuContext context(1);
-  const auto store = toy_store(context);
-  AdamW adamw(context, *store, {});
-  set_toy_gradients(context, *store, 0);
-  adamw.step(context, 0, 0.1);
-  const std::string weights = weights_sha256(context, *store), moments = momentum_sha256(context, *store);
-  const Parameter& bias = *store->find("head.conv.bias");
-  const std::vector<float> bad = {0, NAN, 0};
-  bias.gradient.copy_from_host(context, bad.data());
-  EXPECT_THROW(adamw.step(context, 1, 0.1), Error);
-  EXPECT_EQ(weights_sha256(context, *store), weights);
-  EXPECT_EQ(momentum_sha256(context, *store), moments);
+  for_each_backend([](Context& context) {
+    const auto store = toy_store(context);
+    AdamW adamw(context, *store, {});
+    set_toy_gradients(context, *store, 0);
+    adamw.step(context, 0, 0.1);
+    const std::string weights = weights_sha256(context, *store), moments = momentum_sha256(context, *store);
+    const Parameter& bias = *store->find("head.conv.bias");
+    const std::vector<float> bad = {0, NAN, 0};
+    bias.gradient.copy_from_host(context, bad.data());
+    EXPECT_THROW(adamw.step(context, 1, 0.1), Error);
+    EXPECT_EQ(weights_sha256(context, *store), weights);
+    EXPECT_EQ(momentum_sha256(context, *store), moments);
+  });
 }
 
 }  // namespace
