@@ -7,15 +7,19 @@
 namespace tessera {
 
 EmulatedContext::EmulatedContext(const EmulatorSchedule& schedule, std::shared_ptr<Allocator> allocator)
-    : Context(Backend::emulated, std::move(allocator)), executor_(std::make_unique<emulator::Executor>(schedule)) {}
+    : Context(Backend::emulated, std::move(allocator)),
+      executor_(std::make_unique<emulator::Executor>(
+          schedule, dynamic_cast<emulator::MemoryGate*>(Context::allocator().get()))) {}
 
 EmulatedContext::~EmulatedContext() = default;
 
-void memory_zero(EmulatedContext&, void* destination, size_t bytes) {
+void memory_zero(EmulatedContext& context, void* destination, size_t bytes) {
+  const emulator::OpenMemory open(context.executor().gate());
   if (bytes > 0) std::memset(destination, 0, bytes);
 }
 
-void memory_copy(EmulatedContext&, void* destination, const void* source, size_t bytes) {
+void memory_copy(EmulatedContext& context, void* destination, const void* source, size_t bytes) {
+  const emulator::OpenMemory open(context.executor().gate());
   if (bytes > 0) std::memcpy(destination, source, bytes);
 }
 

@@ -262,7 +262,8 @@ void abandon_launch() {
 
 unsigned lane() { return static_cast<unsigned>(running_thread().lane); }
 
-Executor::Executor(const EmulatorSchedule& schedule) : execution_(std::make_unique<Execution>()) {
+Executor::Executor(const EmulatorSchedule& schedule, MemoryGate* gate)
+    : gate_(gate), execution_(std::make_unique<Execution>()) {
   execution_->schedule = schedule;
 }
 
@@ -273,6 +274,7 @@ void Executor::run(const LaunchShape& shape, void (*body)(void*), void* argument
   [[maybe_unused]] const NotOfTheKernel quiet;
   Execution& execution = *execution_;
   std::lock_guard lock(execution.mutex);
+  const OpenMemory open(gate_);
   if (current_execution != nullptr) throw std::logic_error("a kernel launched a kernel");
   execution.shape = shape;
   execution.body = body;

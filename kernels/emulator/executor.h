@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "kernels/context.h"
+#include "kernels/emulator/memory_gate.h"
 #include "kernels/emulator/vector_types.h"
 
 namespace tessera::emulator {
@@ -23,7 +24,8 @@ struct Execution;
 
 class Executor {
  public:
-  explicit Executor(const EmulatorSchedule& schedule);
+  // gate: of the memory the kernels work on, or null; outlives this.
+  explicit Executor(const EmulatorSchedule& schedule, MemoryGate* gate = nullptr);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -33,7 +35,10 @@ class Executor {
   // wrong: divergent barriers, missing lanes, deadlock, writes beyond a shared array.
   void run(const LaunchShape& shape, void (*body)(void*), void* arguments);
 
+  MemoryGate* gate() const { return gate_; }
+
  private:
+  MemoryGate* gate_;
   std::unique_ptr<Execution> execution_;
 };
 

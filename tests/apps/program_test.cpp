@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "data/annotations/coco_results.h"
@@ -130,6 +131,48 @@ TEST_F(Program, TrainsEvaluatesAndPredicts) {
   EXPECT_TRUE(std::filesystem::exists(path("predicted/scenes_00000.png")));
   EXPECT_EQ(static_cast<int64_t>(read_results(path("predicted/results.json")).size()),
             json::parse(predict.out)["objects"]);
+}
+
+// Losses of the first logged iteration.
+std::map<std::string, double> first_losses(const std::filesystem::path& folder) {
+  std::ifstream log(folder / "log.jsonl");
+  std::string line;
+  std::getline(log, line);
+  return json::parse(line)["losses"].get<std::map<std::string, double>>();
+}
+
+// What the kernels of the emulator compute is compared in tests/models/emulated_model_test.cpp; here the program takes
+// all its steps on a device. Losses agree as they do there: 4e-6 of their size.
+TEST_F(Program, TrainsAndPredictsOnTheEmulatedDevice) {
+  const std::vector<std::vector<std::string>> systems = {
+      {"train.iterations=2"},
+      {"train.iterations=2", "train.optimizer=adamw", "train.learning_rate=0.001", "model.system=anchor_free_yolactr",
+       "model.backbone.blocks=[1,1,1,1]", "model.backbone.channels=[8,8,16,16]", "model.anchor_free.layers=1",
+       "model.anchor_free.grids=[8,6,4,3,2]", "model.anchor_free.ranges=[1,24,12,48,24,96,48,192,96,9999]",
+       "model.anchor_free.mask_channels=16", "model.anchor_free.kernel_channels=16", "model.fpn.channels=32"}};
+  for (const std::vector<std::string>& system : systems) {
+    const std::string name = system.size() == 1 ? "gridmask" : "yolactr";
+    std::map<std::string, double> losses[2];
+    json predicted[2];
+    for (const size_t emulated : {0, 1}) {
+      const std::string folder = name + (emulated == 1 ? "_emulated" : "_cpu");
+      const std::string device = emulated == 1 ? "emulated" : "cpu";
+      std::vector<std::string> more = system;
+      more.insert(more.end(), {"--device", device});
+      const ProgramResult run = run_program(training(folder, more));
+      ASSERT_EQ(run.exit_code, 0) << run.err;
+      losses[emulated] = first_losses(path(folder));
+      const ProgramResult predict =
+          run_program({"predict", path(name + "_cpu") + "/final.safetensors", images() + "/scenes_0000[01].png", "-o",
+                       path(folder + "_out"), "--device", device, "--score", "0", "--save", "json", "--json", "-q"});
+      ASSERT_EQ(predict.exit_code, 0) << predict.err;
+      predicted[emulated] = json::parse(predict.out);
+    }
+    ASSERT_GE(losses[0].size(), 3u);
+    for (const auto& [part, value] : losses[0]) EXPECT_NEAR(losses[1].at(part), value, 4e-6 * value) << part;
+    EXPECT_EQ(predicted[1]["pictures"], 2);
+    EXPECT_EQ(predicted[1]["objects"], predicted[0]["objects"]);
+  }
 }
 
 TEST_F(Program, RandomWeightsWhereWeightsAreNotNeeded) {
