@@ -8,6 +8,7 @@
 #include <span>
 
 #include "kernels/context.h"
+#include "kernels/conv_math.h"
 
 namespace tessera {
 
@@ -33,11 +34,6 @@ struct Conv2dMap {
   int64_t in_rows() const { return images * height * width; }
   int64_t out_rows() const { return images * out_height * out_width; }
 };
-
-// What a device multiplies in; the CPU, and the default, is fp32. The others (not launched yet: KernelNotYet) round
-// both operands to nearest and keep memory in f32; only fp16_accumulate_chunked rounds sums, those of 32 products to
-// half.
-enum class ConvMath : uint8_t { fp32, tf32, bf16, fp16, fp16_accumulate_chunked };
 
 struct Conv2dForwardArgs {
   Conv2dWindow window;

@@ -15,7 +15,16 @@ enum class ConvTile : uint8_t { m128n128, m128n64, m64n64, m128n16, m16n64 };
 struct ConvChoice {
   ConvTile tile;
   int splits;  // of the depth, at least 1; more than one sums partial results in a second pass
+
+  bool operator==(const ConvChoice&) const = default;
 };
+
+// The precision that a call runs in. The 16-bit kernels pad the channels of a group to a multiple of 8, so where fewer
+// than 8 are to be summed over (group_in; group_out in the data gradient) they would mostly multiply zeros: stems of
+// three channels and narrow groups run in tf32 instead, which rounds no operand more than the 16-bit types do.
+constexpr ConvMath math_of_call(ConvMath wanted, int64_t channels) {
+  return channels < 8 && wanted != ConvMath::fp32 ? ConvMath::tf32 : wanted;
+}
 
 enum class ConvPass : uint8_t { gather, weight };  // forward and data gradient; weight gradient
 
@@ -31,7 +40,6 @@ struct ConvWork {
 
 // By a model of a card with 84 multiprocessors, see docs/kernels/conv2d.md.
 ConvChoice choose_conv(const ConvWork& work);
-
 // With a given choice instead: for tests and measurements. `splits` is an upper bound.
 #define TESSERA_CHOSEN_CONV(name, Args)                                        \
   void name(CudaContext& context, const Args& args, const ConvChoice& choice); \

@@ -1,6 +1,6 @@
 // Entry points of the convolution: they describe a call as tables of maps, choose a tile, and launch the product
-// kernels (conv2d_gather_kernel.h, conv2d_weight_kernel.h; one file per precision). Here are the kernels around them:
-//   transpose_weights  [o][tap][c] -> per phase of the stride [c][tap, reversed][o], times scale: 8 bytes a weight
+// kernels (conv2d_gather_kernel.h, conv2d_weight_kernel.h; one file per precision) on operands that conv2d_operands.cu
+// laid out. Here is the kernel after them:
 //   combine_splits     sums partial results in order and applies the epilogue: 4 (splits + 1) bytes an element
 #include "kernels/conv2d.h"
 
@@ -12,58 +12,12 @@
 #include "kernels/conv2d_choice.h"
 #include "kernels/cuda/conv2d_gather.h"
 #include "kernels/cuda/conv2d_weight.h"
-#include "kernels/not_yet.h"
 
 namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256, kTransposeTile = 32, kTransposeRows = 8;
-
-// Taps v of a window of `extent` with v mod stride < phase.
-__host__ __device__ __forceinline__ int64_t taps_before_phase(int64_t extent, int64_t stride, int64_t phase) {
-  const int64_t rest = extent % stride;
-  return extent / stride * phase + (rest < phase ? rest : phase);
-}
-__host__ __device__ __forceinline__ int64_t taps_of_phase(int64_t extent, int64_t stride, int64_t phase) {
-  return taps_before_phase(extent, stride, phase + 1) - taps_before_phase(extent, stride, phase);
-}
-// All taps of the phases before (y, x), row by row.
-__host__ __device__ __forceinline__ int64_t taps_before(const Conv2dWindow& window, int64_t y, int64_t x) {
-  return taps_before_phase(window.height, window.stride, y) * window.width +
-         taps_of_phase(window.height, window.stride, y) * taps_before_phase(window.width, window.stride, x);
-}
-
-// Block: 32 x 32 (o, c) of one tap and group; blockIdx.x = (tap, group, tile of o, tile of c).
-__global__ void __launch_bounds__(kTransposeTile* kTransposeRows)
-    transpose_weights(const float* weight, const float* scale, const Conv2dWindow window, float* transposed) {
-  SHARED(tile, float[kTransposeTile][kTransposeTile + 1]);
-  const int64_t group_in = window.in_channels / window.groups, group_out = window.out_channels / window.groups;
-  int64_t rest = blockIdx.x;
-  const int64_t tiles_in = ceil_div<int64_t>(group_in, kTransposeTile), c0 = rest % tiles_in * kTransposeTile;
-  rest /= tiles_in;
-  const int64_t tiles_out = ceil_div<int64_t>(group_out, kTransposeTile), o0 = rest % tiles_out * kTransposeTile;
-  rest /= tiles_out;
-  const int64_t group = rest % window.groups, tap = rest / window.groups;
-  for (int64_t o = threadIdx.y; o < kTransposeTile && o0 + o < group_out; o += kTransposeRows) {
-    if (c0 + threadIdx.x >= group_in) break;
-    const int64_t channel = group * group_out + o0 + o;
-    const float value = weight[(channel * window.height * window.width + tap) * group_in + c0 + threadIdx.x];
-    tile[o][threadIdx.x] = scale != nullptr ? scale[channel] * value : value;
-  }
-  __syncthreads();
-  const int64_t v = tap / window.width, u = tap % window.width;
-  const int64_t phase_y = v % window.stride, phase_x = u % window.stride;
-  const int64_t height = taps_of_phase(window.height, window.stride, phase_y);
-  const int64_t width = taps_of_phase(window.width, window.stride, phase_x);
-  const int64_t reversed = (height - 1 - v / window.stride) * width + width - 1 - u / window.stride;
-  float* phase = transposed + taps_before(window, phase_y, phase_x) * window.in_channels * group_out;
-  for (int64_t c = threadIdx.y; c < kTransposeTile && c0 + c < group_in; c += kTransposeRows) {
-    if (o0 + threadIdx.x >= group_out) break;
-    phase[((group * group_in + c0 + c) * height * width + reversed) * group_out + o0 + threadIdx.x] =
-        tile[threadIdx.x][c];
-  }
-}
+constexpr int kThreads = 256;
 
 struct CombineArgs {
   const float* partial;  // [splits, split_stride]
@@ -100,18 +54,54 @@ struct GatherCall {
   GatherArgs args{};
   std::vector<GatherMap> maps;
   std::vector<std::pair<int64_t, int64_t>> targets;  // first row, rows
-  bool quads = false;
+  bool chunks = false;
 };
-
-void check_math(ConvMath math) {
-  if (math != ConvMath::fp32) throw KernelNotYet("conv2d in less than fp32");
-}
 
 int rows_of(ConvTile tile) { return tile == ConvTile::m64n64 ? 64 : tile == ConvTile::m16n64 ? 16 : 128; }
 int columns_of(ConvTile tile) { return tile == ConvTile::m128n128 ? 128 : tile == ConvTile::m128n16 ? 16 : 64; }
 
-void run_gather(DeviceContext& context, GatherCall call, ConvMath math, const ConvChoice& choice) {
-  check_math(math);
+void launch_in(ConvMath math, DeviceContext& context, const GatherArgs& args, ConvTile tile, bool chunks,
+               int64_t row_tiles) {
+  switch (math) {
+    case ConvMath::fp32:
+      return launch_gather<ConvMath::fp32>(context, args, tile, chunks, row_tiles);
+    case ConvMath::tf32:
+      return launch_gather<ConvMath::tf32>(context, args, tile, chunks, row_tiles);
+    case ConvMath::bf16:
+      return launch_gather<ConvMath::bf16>(context, args, tile, chunks, row_tiles);
+    case ConvMath::fp16:
+      return launch_gather<ConvMath::fp16>(context, args, tile, chunks, row_tiles);
+    case ConvMath::fp16_accumulate_chunked:
+      return launch_gather<ConvMath::fp16_accumulate_chunked>(context, args, tile, chunks, row_tiles);
+  }
+}
+
+void launch_in(ConvMath math, DeviceContext& context, const WeightArgs& args, ConvTile tile, bool chunks) {
+  switch (math) {
+    case ConvMath::fp32:
+      return launch_weight<ConvMath::fp32>(context, args, tile, chunks);
+    case ConvMath::tf32:
+      return launch_weight<ConvMath::tf32>(context, args, tile, chunks);
+    case ConvMath::bf16:
+      return launch_weight<ConvMath::bf16>(context, args, tile, chunks);
+    default:
+      return launch_weight<ConvMath::fp16>(context, args, tile, chunks);
+  }
+}
+
+// Rows of an array that holds the maps; gaps between them count.
+int64_t rows_of_input(std::span<const Conv2dMap> maps) {
+  int64_t rows = 0;
+  for (const Conv2dMap& map : maps) rows = std::max(rows, map.in_row + map.in_rows());
+  return rows;
+}
+int64_t rows_of_output(std::span<const Conv2dMap> maps) {
+  int64_t rows = 0;
+  for (const Conv2dMap& map : maps) rows = std::max(rows, map.out_row + map.out_rows());
+  return rows;
+}
+
+void launch_call(DeviceContext& context, GatherCall call, ConvMath math, const ConvChoice& choice) {
   const GatherArgs whole = call.args;
   GatherArgs& args = call.args;
   args.column_tiles = ceil_div(args.target_group, columns_of(choice.tile));
@@ -136,7 +126,7 @@ void run_gather(DeviceContext& context, GatherCall call, ConvMath math, const Co
       tiles += ceil_div(args.maps[i].rows, rows_of(choice.tile));
     }
     to_int32(tiles * args.groups * args.column_tiles);
-    launch_gather<ConvMath::fp32>(context, args, choice.tile, call.quads, tiles);
+    launch_in(math, context, args, choice.tile, call.chunks, tiles);
   }
   if (args.splits == 1) return;
   for (const auto& [first, rows] : call.targets) {
@@ -147,28 +137,31 @@ void run_gather(DeviceContext& context, GatherCall call, ConvMath math, const Co
   }
 }
 
-ConvChoice choose_gather(const GatherCall& call, ConvMath math) {
+void run_gather(DeviceContext& context, const GatherCall& call, ConvMath math, const ConvChoice* given) {
+  if (given != nullptr) return launch_call(context, call, math, *given);
   std::vector<int64_t> rows;
   int64_t depth = 0;
   for (const GatherMap& map : call.maps) {
     rows.push_back(map.rows);
     depth = std::max<int64_t>(depth, map.depth);
   }
-  return choose_conv({ConvPass::gather, math, rows, call.args.target_group, call.args.groups, depth});
+  launch_call(context, call, math,
+              choose_conv({ConvPass::gather, math, rows, call.args.target_group, call.args.groups, depth}));
 }
 
-GatherCall forward_call(const Conv2dForwardArgs& args) {
+GatherCall forward_call(const Conv2dForwardArgs& args, ConvMath math, const void* x, const void* weight) {
   const Conv2dWindow& window = args.window;
+  const int64_t group_in = stored_channels(math, window.group_in());
   GatherCall call;
-  call.args = {.source = args.x,
-               .weight = args.weight,
+  call.args = {.source = x,
+               .weight = weight,
                .target = args.y,
                .scale = args.scale,
                .bias = args.bias,
                .residual = args.residual,
-               .source_channels = to_int32(window.in_channels),
+               .source_channels = to_int32(window.groups * group_in),
                .target_channels = to_int32(window.out_channels),
-               .source_group = to_int32(window.group_in()),
+               .source_group = to_int32(group_in),
                .target_group = to_int32(window.group_out()),
                .groups = to_int32(window.groups),
                .relu = args.relu};
@@ -188,10 +181,10 @@ GatherCall forward_call(const Conv2dForwardArgs& args) {
                          .source_y = -padding,
                          .source_x = -padding,
                          .taps_width = to_int32(window.width),
-                         .depth = to_int32(window.taps() * window.group_in())});
+                         .depth = to_int32(window.taps() * group_in)});
     call.targets.emplace_back(map.out_row, map.out_rows());
   }
-  call.quads = aligned4(window.group_in(), args.x, args.weight);
+  call.chunks = in_16_bits(math) || aligned4(group_in, args.x, args.weight);
   return call;
 }
 
@@ -207,14 +200,15 @@ struct PhaseAxis {
   }
 };
 
-GatherCall backward_data_call(const Conv2dBackwardDataArgs& args, const float* transposed) {
+GatherCall backward_data_call(const Conv2dBackwardDataArgs& args, ConvMath math, const void* dy,
+                              const TransposedWeights& weights) {
   const Conv2dWindow& window = args.window;
-  const int64_t group_out = window.group_out(), stride = window.stride;
+  const int64_t group_out = stored_channels(math, window.group_out()), stride = window.stride;
   GatherCall call;
-  call.args = {.source = args.dy,
-               .weight = transposed,
+  call.args = {.source = dy,
+               .weight = weights.data(),
                .target = args.dx,
-               .source_channels = to_int32(window.out_channels),
+               .source_channels = to_int32(window.groups * group_out),
                .target_channels = to_int32(window.in_channels),
                .source_group = to_int32(group_out),
                .target_group = to_int32(window.group_in()),
@@ -226,10 +220,10 @@ GatherCall backward_data_call(const Conv2dBackwardDataArgs& args, const float* t
       const PhaseAxis row(y, map.height, window.height, window);
       for (int64_t x = 0; x < std::min(stride, map.width); ++x) {
         const PhaseAxis column(x, map.width, window.width, window);
-        const int64_t before = taps_before(window, (y + window.padding) % stride, (x + window.padding) % stride);
+        const int64_t phase_y = (y + window.padding) % stride, phase_x = (x + window.padding) % stride;
         call.maps.push_back({.source_row = map.out_row,
                              .target_row = map.in_row,
-                             .weight = before * window.in_channels * group_out,
+                             .weight = TransposedWeights::phase(window, math, phase_y, phase_x),
                              .source_height = to_int32(map.out_height),
                              .source_width = to_int32(map.out_width),
                              .rows = to_int32(map.images * row.targets * column.targets),
@@ -248,20 +242,24 @@ GatherCall backward_data_call(const Conv2dBackwardDataArgs& args, const float* t
     }
     call.targets.emplace_back(map.in_row, map.in_rows());
   }
-  call.quads = aligned4(group_out, args.dy, transposed);
+  call.chunks = in_16_bits(math) || aligned4(group_out, args.dy);
   return call;
 }
 
-template <typename Choose>
-void run_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args, Choose&& choose) {
+void run_forward(DeviceContext& context, const Conv2dForwardArgs& args, const ConvChoice* given) {
   const Conv2dWindow& window = args.window;
-  Scratch<float> transposed(context, static_cast<size_t>(window.weight_elements()));
-  const int64_t blocks = ceil_div<int64_t>(window.group_in(), kTransposeTile) *
-                         ceil_div<int64_t>(window.group_out(), kTransposeTile) * window.groups * window.taps();
-  launch(transpose_weights, static_cast<unsigned>(to_int32(blocks)), dim3(kTransposeTile, kTransposeRows), 0, context,
-         args.weight, args.scale, window, transposed.data());
-  const GatherCall call = backward_data_call(args, transposed.data());
-  run_gather(context, call, args.math, choose(call));
+  const ConvMath math = math_of_call(args.math, window.group_in());
+  const ConvRows x(context, math, args.x, rows_of_input(args.maps), window.groups, window.group_in());
+  const ConvRows weight(context, math, args.weight, window.out_channels * window.taps(), 1, window.group_in());
+  run_gather(context, forward_call(args, math, x.data(), weight.data()), math, given);
+}
+
+void run_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args, const ConvChoice* given) {
+  const Conv2dWindow& window = args.window;
+  const ConvMath math = math_of_call(args.math, window.group_out());
+  const ConvRows dy(context, math, args.dy, rows_of_output(args.maps), window.groups, window.group_out());
+  const TransposedWeights weights(context, math, args.weight, args.scale, window);
+  run_gather(context, backward_data_call(args, math, dy.data(), weights), math, given);
 }
 
 // One launch of the weight gradient: up to kMapsPerLaunch maps, its splits.
@@ -291,37 +289,20 @@ void add_launch(std::vector<WeightArgs>& launches, WeightArgs args, std::span<co
   launches.push_back(args);
 }
 
-}  // namespace
-
-void conv2d_forward(DeviceContext& context, const Conv2dForwardArgs& args, const ConvChoice& choice) {
-  run_gather(context, forward_call(args), args.math, choice);
-}
-
-void conv2d_forward(DeviceContext& context, const Conv2dForwardArgs& args) {
-  const GatherCall call = forward_call(args);
-  run_gather(context, call, args.math, choose_gather(call, args.math));
-}
-
-void conv2d_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args, const ConvChoice& choice) {
-  run_backward_data(context, args, [&](const GatherCall&) { return choice; });
-}
-
-void conv2d_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args) {
-  run_backward_data(context, args, [&](const GatherCall& call) { return choose_gather(call, args.math); });
-}
-
-void conv2d_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs& args, const ConvChoice& choice) {
-  check_math(args.math);
+// x, dy: rows in the elements of `math`.
+void launch_weights(DeviceContext& context, const Conv2dBackwardWeightArgs& args, ConvMath math, const void* x,
+                    const void* dy, const ConvChoice& choice) {
   const Conv2dWindow& window = args.window;
-  const int64_t columns = window.taps() * window.group_in(), elements = window.weight_elements();
-  if (elements == 0) return;
-  const WeightArgs whole{.x = args.x,
-                         .dy = args.dy,
-                         .in_channels = to_int32(window.in_channels),
-                         .out_channels = to_int32(window.out_channels),
+  const int64_t elements = window.weight_elements();
+  const int64_t x_group = stored_channels(math, window.group_in());
+  const int64_t dy_group = stored_channels(math, window.group_out()), columns = window.taps() * x_group;
+  const WeightArgs whole{.x = x,
+                         .dy = dy,
                          .group_in = to_int32(window.group_in()),
                          .group_out = to_int32(window.group_out()),
                          .groups = to_int32(window.groups),
+                         .x_group = to_int32(x_group),
+                         .dy_group = to_int32(dy_group),
                          .window_width = to_int32(window.width),
                          .stride = to_int32(window.stride),
                          .padding = to_int32(window.padding),
@@ -332,32 +313,58 @@ void conv2d_backward_weight(DeviceContext& context, const Conv2dBackwardWeightAr
   std::vector<WeightArgs> launches;
   for (size_t begin = 0; begin < args.maps.size(); begin += kMapsPerLaunch) {
     add_launch(launches, whole, args.maps.subspan(begin, std::min<size_t>(kMapsPerLaunch, args.maps.size() - begin)),
-               args.math, std::max(1, choice.splits));
+               math, std::max(1, choice.splits));
   }
   const int64_t splits = launches.empty() ? 0 : launches.back().first_split + launches.back().splits;
   const bool direct = splits == 1;
   Scratch<float> partial(context, static_cast<size_t>(direct ? 0 : splits * elements));
-  const bool quads = aligned4(window.group_in(), args.x) && aligned4(window.group_out(), args.dy);
+  const bool chunks = in_16_bits(math) || (aligned4(x_group, args.x) && aligned4(dy_group, args.dy));
   for (WeightArgs& launch_args : launches) {
     launch_args.dweight = direct ? args.dweight : partial.data();
     launch_args.split_stride = direct ? 0 : elements;
     if (direct) launch_args.scale = args.scale;
-    launch_weight<ConvMath::fp32>(context, launch_args, choice.tile, quads);
+    launch_in(math, context, launch_args, choice.tile, chunks);
   }
   if (direct) return;
   launch(combine_splits, grid_for(elements, kThreads), kThreads, 0, context,
-         CombineArgs{partial.data(), args.dweight, args.scale, nullptr, nullptr, elements, splits, 0, elements, columns,
-                     window.out_channels, false});
+         CombineArgs{partial.data(), args.dweight, args.scale, nullptr, nullptr, elements, splits, 0, elements,
+                     window.taps() * window.group_in(), window.out_channels, false});
 }
 
-void conv2d_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs& args) {
+void run_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs& args, const ConvChoice* given) {
   const Conv2dWindow& window = args.window;
+  if (window.weight_elements() == 0) return;
+  const ConvMath math = math_of_call(args.math, window.group_in());
+  const ConvRows x(context, math, args.x, rows_of_input(args.maps), window.groups, window.group_in());
+  const ConvRows dy(context, math, args.dy, rows_of_output(args.maps), window.groups, window.group_out());
+  const auto run = [&](const ConvChoice& choice) { launch_weights(context, args, math, x.data(), dy.data(), choice); };
+  if (given != nullptr) return run(*given);
   int64_t pixels = 0;
   for (const Conv2dMap& map : args.maps) pixels += map.out_rows();
   const int64_t rows[] = {window.group_out()};
-  conv2d_backward_weight(
-      context, args,
-      choose_conv({ConvPass::weight, args.math, rows, window.taps() * window.group_in(), window.groups, pixels}));
+  const int64_t columns = window.taps() * stored_channels(math, window.group_in());
+  run(choose_conv({ConvPass::weight, math, rows, columns, window.groups, pixels}));
+}
+
+}  // namespace
+
+void conv2d_forward(DeviceContext& context, const Conv2dForwardArgs& args) { run_forward(context, args, nullptr); }
+void conv2d_forward(DeviceContext& context, const Conv2dForwardArgs& args, const ConvChoice& choice) {
+  run_forward(context, args, &choice);
+}
+
+void conv2d_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args) {
+  run_backward_data(context, args, nullptr);
+}
+void conv2d_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args, const ConvChoice& choice) {
+  run_backward_data(context, args, &choice);
+}
+
+void conv2d_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs& args) {
+  run_backward_weight(context, args, nullptr);
+}
+void conv2d_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs& args, const ConvChoice& choice) {
+  run_backward_weight(context, args, &choice);
 }
 
 }  // namespace tessera

@@ -6,14 +6,14 @@ namespace tessera {
 inline namespace TESSERA_PORT {
 
 template <>
-void launch_gather<ConvMath::fp32>(DeviceContext& context, const GatherArgs& args, ConvTile tile, bool quads,
+void launch_gather<ConvMath::fp32>(DeviceContext& context, const GatherArgs& args, ConvTile tile, bool chunks,
                                    int64_t row_tiles) {
-  launch_gather_of<ConvMath::fp32>(context, args, tile, quads, row_tiles);
+  launch_gather_of<ConvMath::fp32>(context, args, tile, chunks, row_tiles);
 }
 
 template <>
-void launch_weight<ConvMath::fp32>(DeviceContext& context, const WeightArgs& args, ConvTile tile, bool quads) {
-  launch_weight_of<ConvMath::fp32>(context, args, tile, quads);
+void launch_weight<ConvMath::fp32>(DeviceContext& context, const WeightArgs& args, ConvTile tile, bool chunks) {
+  launch_weight_of<ConvMath::fp32>(context, args, tile, chunks);
 }
 
 }  // namespace TESSERA_PORT

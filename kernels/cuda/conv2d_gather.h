@@ -9,16 +9,15 @@
 
 #include <algorithm>
 
-#include "kernels/conv2d.h"
 #include "kernels/conv2d_choice.h"
-#include "kernels/cuda/port.h"
+#include "kernels/cuda/conv2d_operands.h"
 
 namespace tessera {
 inline namespace TESSERA_PORT {
 
 struct GatherMap {
   int64_t source_row = 0, target_row = 0;  // first rows of the maps
-  int64_t weight = 0;                      // first float of the matrix [groups * target_group, depth]
+  int64_t weight = 0;                      // first element of the matrix [groups * target_group, depth]
   int32_t source_height = 0, source_width = 0;
   int32_t rows = 0, height = 0, width = 0;  // targets of this entry: images * height * width
   int32_t target_height = 0, target_width = 0;
@@ -32,8 +31,8 @@ struct GatherMap {
 inline constexpr int kMapsPerLaunch = 16;
 
 struct GatherArgs {
-  const float* source;
-  const float* weight;
+  const void* source;  // ConvElement of the precision, as weight; see conv2d_operands.h
+  const void* weight;
   float* target;          // or partial sums [splits, split_stride]
   const float* scale;     // of target channels, or null
   const float* bias;      // or null
@@ -48,14 +47,14 @@ struct GatherArgs {
   GatherMap maps[kMapsPerLaunch];
 };
 
-// Launches the kernel of a tile; quads: rows of channels and of weights may be read four floats at a time.
-// Defined in conv2d_<math>.cu.
+// Launches the kernel of a tile; chunks: rows of channels and of weights may be read 16 bytes at a time (always so in
+// 16 bits). Defined in conv2d_<math>.cu.
 template <ConvMath math>
-void launch_gather(DeviceContext& context, const GatherArgs& args, ConvTile tile, bool quads, int64_t row_tiles);
+void launch_gather(DeviceContext& context, const GatherArgs& args, ConvTile tile, bool chunks, int64_t row_tiles);
 
-#define TESSERA_GATHER(math)                                                                           \
-  template <>                                                                                          \
-  void launch_gather<math>(DeviceContext & context, const GatherArgs& args, ConvTile tile, bool quads, \
+#define TESSERA_GATHER(math)                                                                            \
+  template <>                                                                                           \
+  void launch_gather<math>(DeviceContext & context, const GatherArgs& args, ConvTile tile, bool chunks, \
                            int64_t row_tiles)
 TESSERA_GATHER(ConvMath::fp32);
 TESSERA_GATHER(ConvMath::tf32);

@@ -2,16 +2,15 @@
 // Block: tile_m target rows x tile_n channels of a group; blockIdx.x = (row tile, group, column tile), the last
 //   fastest, so blocks that run together read the same rows; blockIdx.y = split of the depth.
 // Warp: warp_m x warp_n of it (conv2d_product.h).
-// Depth k = (tap, channel) in steps of 64 bytes. Operands of 32 bits: cp.async into a ring of three stages, one barrier
-//   a step. Operands of 16 bits: floats to registers one step ahead, converted on the way to shared memory, two stages.
-//   A thread fetches the same four depths of several rows; its position in the window moves along without a division.
+// Depth k = (tap, channel) in steps of 64 bytes through the ring of copy_pipeline.h. A thread fetches the same chunk of
+//   16 bytes of several rows; its position in the window moves along without a division.
 // Bytes: source once per column tile and tap (the taps hit the caches), weights once per row tile, target once.
 // FLOPs: 2 * rows * target_channels * depth.
 #pragma once
 
-#include "kernels/cuda/async_copy.h"
 #include "kernels/cuda/conv2d_gather.h"
 #include "kernels/cuda/conv2d_product.h"
+#include "kernels/cuda/copy_pipeline.h"
 
 namespace tessera {
 inline namespace TESSERA_PORT {
@@ -38,29 +37,28 @@ struct DepthPosition {
   }
 };
 
-// The part of a tile that one thread fetches. `Element` is what shared memory holds; another type in global memory
-// needs another fetch and store only.
-template <typename Element, int tile_m, int tile_n, int threads, bool quads>
+// The part of a tile that one thread fetches.
+template <typename Element, int tile_m, int tile_n, int threads, bool chunks>
 class GatherFetch {
-  static constexpr bool kAsync = std::is_same_v<Element, float>;
-  static constexpr int kDepth = kTileRowBytes / static_cast<int>(sizeof(Element)), kQuads = kDepth / 4;
-  static constexpr int kPassRows = threads / kQuads;  // rows that the block fetches at a time
-  static constexpr int kRowsA = (tile_m + kPassRows - 1) / kPassRows, kRowsB = (tile_n + kPassRows - 1) / kPassRows;
+  static constexpr int kChunk = kChunkBytes / int{sizeof(Element)}, kDepth = kTileRowBytes / int{sizeof(Element)};
+  static constexpr int kPassRows = threads / kChunksPerRow;  // rows that the block fetches at a time
+  static constexpr int kRowsA = ceil_div(tile_m, kPassRows), kRowsB = ceil_div(tile_n, kPassRows);
+  static_assert(chunks || sizeof(Element) == 4);
 
  public:
   __device__ __forceinline__ GatherFetch(const GatherArgs& args, const GatherMap& map, int group, int first_m,
                                          int first_n, int first_depth)
-      : source_(args.source),
-        weight_(args.weight),
+      : source_(static_cast<const Element*>(args.source)),
+        weight_(static_cast<const Element*>(args.weight)),
         source_stride_(args.source_channels),
         source_group_(args.source_group),
         height_(map.source_height),
         width_(map.source_width),
         taps_width_(map.taps_width),
         depth_end_(map.depth),
-        quad_(static_cast<int>(threadIdx.x) % kQuads),
-        row_(static_cast<int>(threadIdx.x) / kQuads),
-        depth_(first_depth + 4 * quad_),
+        chunk_(static_cast<int>(threadIdx.x) % kChunksPerRow),
+        row_(static_cast<int>(threadIdx.x) / kChunksPerRow),
+        depth_(first_depth + kChunk * chunk_),
         at_(depth_, source_group_, taps_width_) {
     source_offset_ = map.source_row * source_stride_ + group * source_group_;
 #pragma unroll
@@ -75,21 +73,21 @@ class GatherFetch {
     weight_offset_ = map.weight + (int64_t{group} * args.target_group + first_n + row_) * depth_end_;
   }
 
-  // Issues the next step: into the stage, or into registers.
-  __device__ __forceinline__ void fetch(char* stage) {
+  // Issues the copies of the next step.
+  __device__ __forceinline__ void operator()(char* stage) {
 #pragma unroll
     for (int i = 0; i < kRowsA; ++i) {
       const int row = row_ + i * kPassRows;
       if (tile_m % kPassRows != 0 && row >= tile_m) break;
-      if constexpr (quads) {
+      if constexpr (chunks) {
         const bool valid = inside(i, at_) && depth_ < depth_end_;
-        get(stage, row, values_a_[i], valid ? source_ + source_place(i, at_) : source_, valid);
+        copy_async<kChunkBytes>(place(stage, row), valid ? source_ + source_place(i, at_) : source_, valid);
       } else {
         DepthPosition at = at_;
 #pragma unroll
-        for (int e = 0; e < 4; ++e) {
+        for (int e = 0; e < kChunk; ++e) {
           const bool valid = inside(i, at) && depth_ + e < depth_end_;
-          get_one(stage, row, e, values_a_[i], valid ? source_ + source_place(i, at) : source_, valid);
+          copy_async<4>(place(stage, row) + 4 * e, valid ? source_ + source_place(i, at) : source_, valid);
           at.advance(1, source_group_, taps_width_);
         }
       }
@@ -99,14 +97,15 @@ class GatherFetch {
       const int row = row_ + i * kPassRows;
       if (tile_n % kPassRows != 0 && row >= tile_n) break;
       const bool valid = row < columns_ && depth_ < depth_end_;
-      const float* from = valid ? weight_ + weight_offset_ + int64_t{i * kPassRows} * depth_end_ + depth_ : weight_;
-      if constexpr (quads) {
-        get(stage, tile_m + row, values_b_[i], from, valid);
+      const Element* from = valid ? weight_ + weight_offset_ + int64_t{i * kPassRows} * depth_end_ + depth_ : weight_;
+      // B's rows follow A's.
+      if constexpr (chunks) {
+        copy_async<kChunkBytes>(place(stage, tile_m + row), from, valid);
       } else {
 #pragma unroll
-        for (int e = 0; e < 4; ++e) {
+        for (int e = 0; e < kChunk; ++e) {
           const bool one = valid && depth_ + e < depth_end_;
-          get_one(stage, tile_m + row, e, values_b_[i], one ? from + e : weight_, one);
+          copy_async<4>(place(stage, tile_m + row) + 4 * e, one ? from + e : weight_, one);
         }
       }
     }
@@ -114,26 +113,7 @@ class GatherFetch {
     at_.advance(kDepth, source_group_, taps_width_);
   }
 
-  // From registers to the stage.
-  __device__ __forceinline__ void store(char* stage) {
-    if constexpr (!kAsync) {
-#pragma unroll
-      for (int i = 0; i < kRowsA; ++i) {
-        const int row = row_ + i * kPassRows;
-        if (tile_m % kPassRows == 0 || row < tile_m) put(stage, row, values_a_[i]);
-      }
-#pragma unroll
-      for (int i = 0; i < kRowsB; ++i) {
-        const int row = row_ + i * kPassRows;
-        if (tile_n % kPassRows == 0 || row < tile_n) put(stage, tile_m + row, values_b_[i]);
-      }
-    }
-  }
-
  private:
-  struct Nothing {};
-  using Quad = std::conditional_t<kAsync, Nothing, float[4]>;
-
   __device__ __forceinline__ bool inside(int i, const DepthPosition& at) const {
     return static_cast<unsigned>(y_[i] + at.v) < static_cast<unsigned>(height_) &&
            static_cast<unsigned>(x_[i] + at.u) < static_cast<unsigned>(width_);
@@ -142,57 +122,30 @@ class GatherFetch {
     const int cell = cell_[i] + (y_[i] + at.v) * width_ + x_[i] + at.u;
     return source_offset_ + int64_t{cell} * source_stride_ + at.c;
   }
+  __device__ __forceinline__ char* place(char* stage, int row) const { return stage + chunk_place(row, chunk_); }
 
-  // B's rows follow A's. chunk_place of a row is the same when tile_m, a multiple of 8, is added to it.
-  __device__ __forceinline__ char* place(char* stage, int row) const {
-    constexpr int kQuadBytes = 4 * static_cast<int>(sizeof(Element));
-    return stage + chunk_place(row, quad_ * kQuadBytes / kChunkBytes) + quad_ * kQuadBytes % kChunkBytes;
-  }
-  __device__ __forceinline__ void get(char* stage, int row, Quad& values, const float* from, bool valid) const {
-    if constexpr (kAsync) {
-      copy_async<16>(place(stage, row), from, valid);
-    } else {
-      const float4 four = valid ? load4(from) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-      values[0] = four.x;
-      values[1] = four.y;
-      values[2] = four.z;
-      values[3] = four.w;
-    }
-  }
-  __device__ __forceinline__ void get_one(char* stage, int row, int e, Quad& values, const float* from,
-                                          bool valid) const {
-    if constexpr (kAsync) {
-      copy_async<4>(place(stage, row) + 4 * e, from, valid);
-    } else {
-      values[e] = valid ? *from : 0.0f;
-    }
-  }
-  __device__ __forceinline__ void put(char* stage, int row, const Quad& values) const {
-    if constexpr (!kAsync) {
-      *reinterpret_cast<uint2*>(place(stage, row)) =
-          make_uint2(pack2<Element>(values[0], values[1]), pack2<Element>(values[2], values[3]));
-    }
-  }
-
-  const float *source_, *weight_;
+  const Element *source_, *weight_;
   int source_stride_, source_group_, height_, width_, taps_width_, depth_end_;
-  int quad_, row_, depth_;
+  int chunk_, row_, depth_;
   DepthPosition at_;
   int64_t source_offset_, weight_offset_;
   int columns_;
   int cell_[kRowsA], y_[kRowsA], x_[kRowsA];
-  Quad values_a_[kRowsA], values_b_[kRowsB];
 };
 
 template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n>
 struct GatherShape {
   using Element = ConvElement<math>;
-  static constexpr bool kAsync = std::is_same_v<Element, float>;
-  static constexpr int kDepth = kTileRowBytes / static_cast<int>(sizeof(Element));
+  static constexpr int kDepth = kTileRowBytes / int{sizeof(Element)};
   static constexpr int kWarpsN = tile_n / warp_n, kThreads = tile_m / warp_m * kWarpsN * 32;
-  static constexpr int kStages = kAsync ? 3 : 2, kStageBytes = (tile_m + tile_n) * kTileRowBytes;
-  // Blocks that a multiprocessor shall at least hold. With twice as many, at 128 registers a thread, sums spill.
-  static constexpr int kBlocks = 256 / kThreads;
+  static constexpr int kStageBytes = (tile_m + tile_n) * kTileRowBytes;
+  // Three stages hide the latency of memory behind fused multiply-adds. Tensor cores leave a stage sooner: as many as
+  // let two blocks of 48 KiB share a multiprocessor, up to four.
+  static constexpr int kStages = math == ConvMath::fp32 ? 3 : std::min(4, (48 << 10) / kStageBytes);
+  // Blocks that a multiprocessor shall at least hold. With twice as many of 256 threads, at 128 registers each, the
+  // sums of strict fp32 spill, and the two kinds of sums of the chunked product; those of the others do not.
+  static constexpr bool kFewSums = math != ConvMath::fp32 && math != ConvMath::fp16_accumulate_chunked;
+  static constexpr int kBlocks = std::max(kFewSums ? 2 : 1, 256 / kThreads);
 };
 
 // y = act(scale * sum + bias + residual) of one channel.
@@ -213,7 +166,7 @@ struct ChannelPairEpilogue {
   ChannelEpilogue first, second;
 };
 
-template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n, bool quads>
+template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n, bool chunks>
 __global__ void __launch_bounds__(GatherShape<math, tile_m, tile_n, warp_m, warp_n>::kThreads,
                                   GatherShape<math, tile_m, tile_n, warp_m, warp_n>::kBlocks)
     gather_product(const GatherArgs args) {
@@ -232,39 +185,18 @@ __global__ void __launch_bounds__(GatherShape<math, tile_m, tile_n, warp_m, warp
   const int steps = static_cast<int>(int64_t{all_steps} * (split + 1) / args.splits) - first_step;
 
   char* stages = dynamic_shared<char>();
-  const auto stage = [&](int step) { return stages + step % Shape::kStages * Shape::kStageBytes; };
+  const auto stage = [&](int at) { return stages + at * Shape::kStageBytes; };
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int warp_row = warp / Shape::kWarpsN * warp_m, warp_column = warp % Shape::kWarpsN * warp_n;
   const int a_bytes = warp_row * kTileRowBytes, b_bytes = (tile_m + warp_column) * kTileRowBytes;
 
   DepthProduct<math, warp_m, warp_n> product;
   if (steps > 0) {
-    GatherFetch<typename Shape::Element, tile_m, tile_n, Shape::kThreads, quads> next(
+    GatherFetch<typename Shape::Element, tile_m, tile_n, Shape::kThreads, chunks> fetch(
         args, map, group, first_m, first_n, first_step * Shape::kDepth);
-    if constexpr (Shape::kAsync) {
-#pragma unroll
-      for (int step = 0; step < Shape::kStages - 1; ++step) {
-        if (step < steps) next.fetch(stage(step));
-        copy_async_commit();
-      }
-      for (int step = 0; step < steps; ++step) {
-        copy_async_wait<Shape::kStages - 2>();
-        __syncthreads();  // the step is in place, and nobody reads the stage that the next fetch overwrites
-        const int ahead = step + Shape::kStages - 1;
-        if (ahead < steps) next.fetch(stage(ahead));
-        copy_async_commit();
-        product.accumulate(stage(step) + a_bytes, stage(step) + b_bytes);
-      }
-    } else {
-      next.fetch(nullptr);
-      next.store(stage(0));
-      for (int step = 0; step < steps; ++step) {
-        __syncthreads();
-        if (step + 1 < steps) next.fetch(nullptr);
-        product.accumulate(stage(step) + a_bytes, stage(step) + b_bytes);
-        if (step + 1 < steps) next.store(stage(step + 1));
-      }
-    }
+    copy_pipeline<Shape::kStages>(
+        steps, [&](int at) { fetch(stage(at)); },
+        [&](int at) { product.accumulate(stage(at) + a_bytes, stage(at) + b_bytes); });
   }
 
   // Where the rows of the tile lie in the target, -1 beyond the map; in the memory of the stages.
@@ -319,26 +251,30 @@ __global__ void __launch_bounds__(GatherShape<math, tile_m, tile_n, warp_m, warp
 }
 
 template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n>
-void launch_gather_tile(DeviceContext& context, const GatherArgs& args, bool quads, int64_t row_tiles) {
+void launch_gather_tile(DeviceContext& context, const GatherArgs& args, bool chunks, int64_t row_tiles) {
   using Shape = GatherShape<math, tile_m, tile_n, warp_m, warp_n>;
   const dim3 grid(static_cast<unsigned>(row_tiles * args.groups * args.column_tiles),
                   static_cast<unsigned>(args.splits));
-  launch(quads ? gather_product<math, tile_m, tile_n, warp_m, warp_n, true>
-               : gather_product<math, tile_m, tile_n, warp_m, warp_n, false>,
-         grid, Shape::kThreads, static_cast<size_t>(Shape::kStages) * Shape::kStageBytes, context, args);
+  const auto run = [&](auto kernel) {
+    launch(kernel, grid, Shape::kThreads, size_t{Shape::kStages} * Shape::kStageBytes, context, args);
+  };
+  if constexpr (!in_16_bits(math)) {
+    if (!chunks) return run(gather_product<math, tile_m, tile_n, warp_m, warp_n, false>);
+  }
+  run(gather_product<math, tile_m, tile_n, warp_m, warp_n, true>);
 }
 
 template <ConvMath math>
-void launch_gather_of(DeviceContext& context, const GatherArgs& args, ConvTile tile, bool quads, int64_t row_tiles) {
+void launch_gather_of(DeviceContext& context, const GatherArgs& args, ConvTile tile, bool chunks, int64_t row_tiles) {
   switch (tile) {
     case ConvTile::m128n128:
-      return launch_gather_tile<math, 128, 128, 32, 64>(context, args, quads, row_tiles);
+      return launch_gather_tile<math, 128, 128, 32, 64>(context, args, chunks, row_tiles);
     case ConvTile::m128n64:
-      return launch_gather_tile<math, 128, 64, 32, 64>(context, args, quads, row_tiles);
+      return launch_gather_tile<math, 128, 64, 32, 64>(context, args, chunks, row_tiles);
     case ConvTile::m128n16:
-      return launch_gather_tile<math, 128, 16, 32, 16>(context, args, quads, row_tiles);
+      return launch_gather_tile<math, 128, 16, 32, 16>(context, args, chunks, row_tiles);
     default:
-      return launch_gather_tile<math, 64, 64, 32, 32>(context, args, quads, row_tiles);
+      return launch_gather_tile<math, 64, 64, 32, 32>(context, args, chunks, row_tiles);
   }
 }
 

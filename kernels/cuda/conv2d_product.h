@@ -8,17 +8,13 @@
 // depth, what ldmatrix and the lanes of a fused multiply-add read at once, then lie in all 32 banks.
 #pragma once
 
-#include "kernels/conv2d.h"
+#include "kernels/cuda/conv2d_operands.h"
 #include "kernels/cuda/tensor_core.h"
 
 namespace tessera {
 inline namespace TESSERA_PORT {
 
 inline constexpr int kChunkBytes = 16, kChunksPerRow = 4, kTileRowBytes = kChunkBytes * kChunksPerRow;
-
-template <ConvMath math>
-using ConvElement = std::conditional_t<math == ConvMath::fp32 || math == ConvMath::tf32, float,
-                                       std::conditional_t<math == ConvMath::bf16, bfloat16, half>>;
 
 // Where chunk `chunk` of row `row` starts in a tile, in bytes.
 __host__ __device__ constexpr int chunk_place(int row, int chunk) {

@@ -18,14 +18,15 @@ struct WeightMap {
 };
 
 struct WeightArgs {
-  const float* x;
-  const float* dy;
+  const void* x;  // ConvElement of the precision, as dy; see conv2d_operands.h
+  const void* dy;
   const float* scale;  // or null
   float* dweight;      // or partial sums [splits, split_stride]
   int64_t split_stride;
-  int32_t in_channels, out_channels, group_in, group_out, groups;
+  int32_t group_in, group_out, groups;  // of the weights
+  int32_t x_group, dy_group;            // channels of a group as x and dy hold them
   int32_t window_width, stride, padding;
-  int32_t columns;  // taps * group_in
+  int32_t columns;  // taps * x_group
   int32_t row_tiles, column_tiles;
   int32_t blocks, blocks_per_split, splits, first_split;
   int32_t map_count;
@@ -35,14 +36,14 @@ struct WeightArgs {
 // Pixels of a block.
 constexpr int pixels_per_block(ConvMath math) { return math == ConvMath::fp32 || math == ConvMath::tf32 ? 16 : 32; }
 
-// quads: channels of both maps may be read four at a time. Defined in conv2d_<math>.cu; fp16_accumulate_chunked adds up
-// in fp32 here, for the sums of a gradient are long.
+// chunks: channels of both maps may be read 16 bytes at a time (always so in 16 bits). Defined in conv2d_<math>.cu;
+// fp16_accumulate_chunked adds up in fp32 here, for the sums of a gradient are long.
 template <ConvMath math>
-void launch_weight(DeviceContext& context, const WeightArgs& args, ConvTile tile, bool quads);
+void launch_weight(DeviceContext& context, const WeightArgs& args, ConvTile tile, bool chunks);
 
 #define TESSERA_WEIGHT(math) \
   template <>                \
-  void launch_weight<math>(DeviceContext & context, const WeightArgs& args, ConvTile tile, bool quads)
+  void launch_weight<math>(DeviceContext & context, const WeightArgs& args, ConvTile tile, bool chunks)
 TESSERA_WEIGHT(ConvMath::fp32);
 TESSERA_WEIGHT(ConvMath::tf32);
 TESSERA_WEIGHT(ConvMath::bf16);

@@ -5,13 +5,13 @@
 //   tf32   fragments by single words; a row is 8 words longer than the tile, so the four pixels of a fragment lie in
 //          different banks
 //   16 bit ldmatrix.trans; the same 8 values make eight neighbouring pixels fall into 32 banks
-// A thread fetches four neighbouring columns of several pixels, so its tap never changes; pixels move along without a
-// division. Bytes: dy once per column tile, x once per row tile and tap (the taps hit the caches).
+// A thread fetches the same 16 bytes of columns of several pixels (copy_pipeline.h), so its tap never changes; pixels
+// move along without a division. Bytes: dy once per column tile, x once per row tile and tap (the taps hit the caches).
 #pragma once
 
-#include "kernels/cuda/async_copy.h"
 #include "kernels/cuda/conv2d_product.h"
 #include "kernels/cuda/conv2d_weight.h"
+#include "kernels/cuda/copy_pipeline.h"
 
 namespace tessera {
 inline namespace TESSERA_PORT {
@@ -137,60 +137,32 @@ class PixelProduct<ConvMath::fp32, warp_m, warp_n, row_a, row_b> {
   float sums_[4 * kM][4 * kN] = {};
 };
 
-// A thread's share of one operand's tile: quad `quad` (four columns) of pixels row, row + kPassRows, ...
+// A thread's share of one operand's tile: chunk `chunk` of pixels row, row + kPassRows, ...
 template <typename Element, int tile, int pixels, int threads>
 struct WeightTile {
-  static constexpr bool kAsync = std::is_same_v<Element, float>;
-  static constexpr int kQuads = tile / 4, kPassRows = threads / kQuads, kRow = tile + kRowPadding;
-  static constexpr int kRows = (pixels + kPassRows - 1) / kPassRows;
-  static_assert(threads % kQuads == 0 && (pixels % kPassRows == 0 || kRows == 1));
+  static constexpr int kChunk = kChunkBytes / int{sizeof(Element)}, kChunks = tile / kChunk;
+  static constexpr int kPassRows = threads / kChunks, kRow = tile + kRowPadding;
+  static constexpr int kRows = ceil_div(pixels, kPassRows);
+  static_assert(tile % kChunk == 0 && threads % kChunks == 0 && (pixels % kPassRows == 0 || kRows == 1));
 
-  struct Nothing {};
-  std::conditional_t<kAsync, Nothing, float[4]> values[kRows];
-  int quad = static_cast<int>(threadIdx.x) % kQuads, row = static_cast<int>(threadIdx.x) / kQuads;
+  int chunk = static_cast<int>(threadIdx.x) % kChunks, row = static_cast<int>(threadIdx.x) / kChunks;
 
   __device__ __forceinline__ bool in_tile(int i) const {
     return pixels % kPassRows == 0 || row + i * kPassRows < pixels;
   }
   __device__ __forceinline__ Element* place(Element* to, int i) const {
-    return to + (row + i * kPassRows) * kRow + 4 * quad;
-  }
-  __device__ __forceinline__ void get(Element* to, int i, const float* from, bool valid) {
-    if constexpr (kAsync) {
-      copy_async<16>(place(to, i), from, valid);
-    } else {
-      const float4 four = valid ? load4(from) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-      values[i][0] = four.x;
-      values[i][1] = four.y;
-      values[i][2] = four.z;
-      values[i][3] = four.w;
-    }
-  }
-  __device__ __forceinline__ void get_one(Element* to, int i, int e, const float* from, bool valid) {
-    if constexpr (kAsync) {
-      copy_async<4>(place(to, i) + e, from, valid);
-    } else {
-      values[i][e] = valid ? *from : 0.0f;
-    }
-  }
-  __device__ __forceinline__ void store(Element* to) const {
-    if constexpr (!kAsync) {
-#pragma unroll
-      for (int i = 0; i < kRows; ++i) {
-        if (!in_tile(i)) break;
-        *reinterpret_cast<uint2*>(place(to, i)) =
-            make_uint2(pack2<Element>(values[i][0], values[i][1]), pack2<Element>(values[i][2], values[i][3]));
-      }
-    }
+    return to + (row + i * kPassRows) * kRow + kChunk * chunk;
   }
 };
 
-template <ConvMath math, int tile_m, int tile_n, int threads, bool quads>
+template <ConvMath math, int tile_m, int tile_n, int threads, bool chunks>
 class WeightFetch {
   using Element = ConvElement<math>;
   static constexpr int kPixels = pixels_per_block(math);
   using TileA = WeightTile<Element, tile_m, kPixels, threads>;
   using TileB = WeightTile<Element, tile_n, kPixels, threads>;
+  static constexpr int kChunk = TileA::kChunk;
+  static_assert(chunks || sizeof(Element) == 4);
 
  public:
   static constexpr int kRowA = TileA::kRow, kRowB = TileB::kRow, kBytesA = kPixels * kRowA * int{sizeof(Element)},
@@ -198,13 +170,13 @@ class WeightFetch {
 
   __device__ __forceinline__ WeightFetch(const WeightArgs& args, int group, int first_m, int first_n, int block)
       : args_(args), block_(block) {
-    channel_ = first_m + 4 * a_.quad;
-    offset_a_ = int64_t{group} * args.group_out + channel_;
-    column_ = first_n + 4 * b_.quad;
+    channel_ = first_m + kChunk * a_.chunk;
+    offset_a_ = int64_t{group} * args.dy_group + channel_;
+    column_ = first_n + kChunk * b_.chunk;
 #pragma unroll
     for (int e = 0; e < kColumns; ++e) {
-      const int column = column_ + e, tap = column / args.group_in;
-      c_[e] = group * args.group_in + column - tap * args.group_in;
+      const int column = column_ + e, tap = column / args.x_group;
+      c_[e] = group * args.x_group + column - tap * args.x_group;
       v_[e] = tap / args.window_width - args.padding;
       u_[e] = tap - tap / args.window_width * args.window_width - args.padding;
     }
@@ -212,28 +184,29 @@ class WeightFetch {
     enter_map();
   }
 
-  // Issues the next block of pixels: into the stage, or into registers.
-  __device__ __forceinline__ void fetch(char* stage) {
+  // Issues the copies of the next block of pixels.
+  __device__ __forceinline__ void operator()(char* stage) {
     if (map_ + 1 < args_.map_count && block_ >= args_.maps[map_ + 1].first_block) {
       do ++map_;
       while (map_ + 1 < args_.map_count && block_ >= args_.maps[map_ + 1].first_block);
       enter_map();
     }
     const WeightMap& map = args_.maps[map_];
+    const Element *x = static_cast<const Element*>(args_.x), *dy = static_cast<const Element*>(args_.dy);
     Element* to_a = reinterpret_cast<Element*>(stage);
 #pragma unroll
     for (int i = 0; i < TileA::kRows; ++i) {
       if (!a_.in_tile(i)) break;
       const int pixel = pixel_a_ + i * TileA::kPassRows;
-      const int64_t at = (map.out_row + pixel) * args_.out_channels + offset_a_;
-      if constexpr (quads) {
-        const bool valid = pixel < map.pixels && channel_ < args_.group_out;
-        a_.get(to_a, i, valid ? args_.dy + at : args_.dy, valid);
+      const int64_t at = (map.out_row + pixel) * (args_.groups * args_.dy_group) + offset_a_;
+      if constexpr (chunks) {
+        const bool valid = pixel < map.pixels && channel_ < args_.dy_group;
+        copy_async<kChunkBytes>(a_.place(to_a, i), valid ? dy + at : dy, valid);
       } else {
 #pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          const bool valid = pixel < map.pixels && channel_ + e < args_.group_out;
-          a_.get_one(to_a, i, e, valid ? args_.dy + at + e : args_.dy, valid);
+        for (int e = 0; e < kChunk; ++e) {
+          const bool valid = pixel < map.pixels && channel_ + e < args_.dy_group;
+          copy_async<4>(a_.place(to_a, i) + e, valid ? dy + at + e : dy, valid);
         }
       }
     }
@@ -242,14 +215,14 @@ class WeightFetch {
 #pragma unroll
     for (int i = 0; i < TileB::kRows; ++i) {
       if (!b_.in_tile(i)) break;
-      if constexpr (quads) {
+      if constexpr (chunks) {
         const bool valid = inside(map, i, 0);
-        b_.get(to_b, i, valid ? args_.x + source_place(map, i, 0) : args_.x, valid);
+        copy_async<kChunkBytes>(b_.place(to_b, i), valid ? x + source_place(map, i, 0) : x, valid);
       } else {
 #pragma unroll
-        for (int e = 0; e < 4; ++e) {
+        for (int e = 0; e < kChunk; ++e) {
           const bool valid = inside(map, i, e);
-          b_.get_one(to_b, i, e, valid ? args_.x + source_place(map, i, e) : args_.x, valid);
+          copy_async<4>(b_.place(to_b, i) + e, valid ? x + source_place(map, i, e) : x, valid);
         }
       }
       pixel_b_[i] += kPixels;
@@ -265,13 +238,8 @@ class WeightFetch {
     ++block_;
   }
 
-  __device__ __forceinline__ void store(char* stage) const {
-    a_.store(reinterpret_cast<Element*>(stage));
-    b_.store(reinterpret_cast<Element*>(stage + kBytesA));
-  }
-
  private:
-  static constexpr int kColumns = quads ? 1 : 4;
+  static constexpr int kColumns = chunks ? 1 : kChunk;
 
   __device__ __forceinline__ void enter_map() {
     const WeightMap& map = args_.maps[map_];
@@ -294,7 +262,7 @@ class WeightFetch {
   }
   __device__ __forceinline__ int64_t source_place(const WeightMap& map, int i, int e) const {
     const int cell = cell_[i] + (y_[i] * args_.stride + v_[e]) * map.width + x_[i] * args_.stride + u_[e];
-    return (map.in_row + cell) * args_.in_channels + c_[e];
+    return (map.in_row + cell) * (args_.groups * args_.x_group) + c_[e];
   }
 
   const WeightArgs& args_;
@@ -307,20 +275,19 @@ class WeightFetch {
   int pixel_b_[TileB::kRows], x_[TileB::kRows], y_[TileB::kRows], cell_[TileB::kRows];
 };
 
-template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n, bool quads>
+template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n, bool chunks>
 struct WeightShape {
   static constexpr int kWarpsN = tile_n / warp_n, kThreads = tile_m / warp_m * kWarpsN * 32;
-  using Fetch = WeightFetch<math, tile_m, tile_n, kThreads, quads>;
-  static constexpr bool kAsync = std::is_same_v<ConvElement<math>, float>;
-  static constexpr int kStages = kAsync ? 3 : 2;
-  static constexpr int kBlocks = std::min(16, (kAsync && quads ? 512 : 256) / kThreads);
+  using Fetch = WeightFetch<math, tile_m, tile_n, kThreads, chunks>;
+  static constexpr int kStages = math == ConvMath::fp32 ? 3 : std::min(4, (51 << 10) / Fetch::kStageBytes);
+  static constexpr int kBlocks = std::min(16, (chunks ? 512 : 256) / kThreads);
 };
 
-template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n, bool quads>
-__global__ void __launch_bounds__(WeightShape<math, tile_m, tile_n, warp_m, warp_n, quads>::kThreads,
-                                  WeightShape<math, tile_m, tile_n, warp_m, warp_n, quads>::kBlocks)
+template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n, bool chunks>
+__global__ void __launch_bounds__(WeightShape<math, tile_m, tile_n, warp_m, warp_n, chunks>::kThreads,
+                                  WeightShape<math, tile_m, tile_n, warp_m, warp_n, chunks>::kBlocks)
     weight_product(const WeightArgs args) {
-  using Shape = WeightShape<math, tile_m, tile_n, warp_m, warp_n, quads>;
+  using Shape = WeightShape<math, tile_m, tile_n, warp_m, warp_n, chunks>;
   using Fetch = typename Shape::Fetch;
   using Element = ConvElement<math>;
   const unsigned rest = blockIdx.x / static_cast<unsigned>(args.column_tiles);
@@ -331,68 +298,57 @@ __global__ void __launch_bounds__(WeightShape<math, tile_m, tile_n, warp_m, warp
   const int steps = min(args.blocks - first_block, args.blocks_per_split);
 
   char* stages = dynamic_shared<char>();
-  const auto stage = [&](int step) { return stages + step % Shape::kStages * Fetch::kStageBytes; };
+  const auto stage = [&](int at) { return stages + at * Fetch::kStageBytes; };
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int warp_row = warp / Shape::kWarpsN * warp_m, warp_column = warp % Shape::kWarpsN * warp_n;
   PixelProduct<math, warp_m, warp_n, Fetch::kRowA, Fetch::kRowB> product;
-  const auto accumulate = [&](int step) {
-    product.accumulate(reinterpret_cast<const Element*>(stage(step)) + warp_row,
-                       reinterpret_cast<const Element*>(stage(step) + Fetch::kBytesA) + warp_column);
-  };
-  Fetch next(args, group, first_m, first_n, first_block);
-  if constexpr (Shape::kAsync) {
-#pragma unroll
-    for (int step = 0; step < Shape::kStages - 1; ++step) {
-      if (step < steps) next.fetch(stage(step));
-      copy_async_commit();
-    }
-    for (int step = 0; step < steps; ++step) {
-      copy_async_wait<Shape::kStages - 2>();
-      __syncthreads();  // the step is in place, and nobody reads the stage that the next fetch overwrites
-      const int ahead = step + Shape::kStages - 1;
-      if (ahead < steps) next.fetch(stage(ahead));
-      copy_async_commit();
-      accumulate(step);
-    }
-  } else {
-    next.fetch(nullptr);
-    next.store(stage(0));
-    for (int step = 0; step < steps; ++step) {
-      __syncthreads();
-      if (step + 1 < steps) next.fetch(nullptr);
-      accumulate(step);
-      if (step + 1 < steps) next.store(stage(step + 1));
-    }
-  }
+  Fetch fetch(args, group, first_m, first_n, first_block);
+  copy_pipeline<Shape::kStages>(
+      steps, [&](int at) { fetch(stage(at)); },
+      [&](int at) {
+        product.accumulate(reinterpret_cast<const Element*>(stage(at)) + warp_row,
+                           reinterpret_cast<const Element*>(stage(at) + Fetch::kBytesA) + warp_column);
+      });
 
   float* target = args.dweight + (args.first_split + split) * args.split_stride;
+  const int kept = args.columns / args.x_group * args.group_in;  // columns of a row of weights
   product.visit([&](int m, int n, float sum) {
-    const int row = first_m + warp_row + m, column = first_n + warp_column + n;
+    const int row = first_m + warp_row + m;
+    int column = first_n + warp_column + n;
     if (row >= args.group_out || column >= args.columns) return;
+    if constexpr (in_16_bits(math)) {
+      const int tap = column / args.x_group, c = column - tap * args.x_group;
+      if (c >= args.group_in) return;
+      column = tap * args.group_in + c;
+    }
     const int64_t channel = int64_t{group} * args.group_out + row;
-    target[channel * args.columns + column] = args.scale != nullptr ? args.scale[channel] * sum : sum;
+    target[channel * kept + column] = args.scale != nullptr ? args.scale[channel] * sum : sum;
   });
 }
 
 template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n>
-void launch_weight_tile(DeviceContext& context, const WeightArgs& args, bool quads) {
+void launch_weight_tile(DeviceContext& context, const WeightArgs& args, bool chunks) {
   using Shape = WeightShape<math, tile_m, tile_n, warp_m, warp_n, true>;
   const dim3 grid(static_cast<unsigned>(int64_t{args.row_tiles} * args.groups * args.column_tiles),
                   static_cast<unsigned>(args.splits));
-  launch(quads ? weight_product<math, tile_m, tile_n, warp_m, warp_n, true>
-               : weight_product<math, tile_m, tile_n, warp_m, warp_n, false>,
-         grid, Shape::kThreads, static_cast<size_t>(Shape::kStages) * Shape::Fetch::kStageBytes, context, args);
+  const auto run = [&](auto kernel) {
+    launch(kernel, grid, Shape::kThreads, size_t{Shape::kStages} * Shape::Fetch::kStageBytes, context, args);
+  };
+  if constexpr (!in_16_bits(math)) {
+    if (!chunks) return run(weight_product<math, tile_m, tile_n, warp_m, warp_n, false>);
+  }
+  run(weight_product<math, tile_m, tile_n, warp_m, warp_n, true>);
 }
 
 template <ConvMath math>
-void launch_weight_of(DeviceContext& context, const WeightArgs& args, ConvTile tile, bool quads) {
+void launch_weight_of(DeviceContext& context, const WeightArgs& args, ConvTile tile, bool chunks) {
   switch (tile) {
     case ConvTile::m128n128:
-      return launch_weight_tile<math, 128, 128, 32, 64>(context, args, quads);
+      return launch_weight_tile<math, 128, 128, 32, 64>(context, args, chunks);
     case ConvTile::m16n64:
-      return launch_weight_tile<math, 16, 64, 16, 32>(context, args, quads);
+      return launch_weight_tile<math, 16, 64, 16, 32>(context, args, chunks);
     default:
-      return launch_weight_tile<math, 64, 64, 32, 32>(context, args, quads);
+      return launch_weight_tile<math, 64, 64, 32, 32>(context, args, chunks);
   }
 }
 

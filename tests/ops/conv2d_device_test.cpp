@@ -19,7 +19,8 @@ using namespace testing_support;
 using reference::ConvolutionCase;
 using Values = std::vector<double>;
 
-constexpr ConvMath kAllMath[] = {ConvMath::fp32};
+constexpr ConvMath kAllMath[] = {ConvMath::fp32, ConvMath::tf32, ConvMath::bf16, ConvMath::fp16,
+                                 ConvMath::fp16_accumulate_chunked};
 
 Values rounded(ConvMath math, const Values& values) {
   switch (math) {
@@ -148,9 +149,9 @@ void check_gather(const Problem& problem, std::span<const ConvTile> tiles, std::
   const Values y_size = problem.forward(magnitudes(operands.x), magnitudes(operands.weight));
   const Values dx_size = problem.data_gradient(magnitudes(operands.dy), magnitudes(operands.weight));
   for (const ConvMath math : all_math) {
-    const Values weight = rounded(math, operands.weight);
-    const Values y = problem.forward(rounded(math, operands.x), weight);
-    const Values dx = problem.data_gradient(rounded(math, operands.dy), weight);
+    const ConvMath of_y = math_of_call(math, window.group_in()), of_dx = math_of_call(math, window.group_out());
+    const Values y = problem.forward(rounded(of_y, operands.x), rounded(of_y, operands.weight));
+    const Values dx = problem.data_gradient(rounded(of_dx, operands.dy), rounded(of_dx, operands.weight));
     for_each_backend([&](Context& context) {
       if (context.backend() == Backend::cpu) return;
       const Tensor on_x = upload(context, operands.x), on_dy = upload(context, operands.dy),
@@ -171,9 +172,9 @@ void check_gather(const Problem& problem, std::span<const ConvTile> tiles, std::
                                  ConvChoice{tile, split});
           });
           expect_near("forward " + where, to_y.to_host<float>(context), y, y_size,
-                      bound_of(math, window.taps() * window.group_in()));
+                      bound_of(of_y, window.taps() * window.group_in()));
           expect_near("data gradient " + where, to_dx.to_host<float>(context), dx, dx_size,
-                      bound_of(math, window.taps() * window.group_out()));
+                      bound_of(of_dx, window.taps() * window.group_out()));
         }
       }
     });
@@ -187,8 +188,9 @@ void check_weight(const Problem& problem, std::span<const ConvTile> tiles, std::
   const Values size = problem.weight_gradient(magnitudes(operands.x), magnitudes(operands.dy));
   const int64_t terms = problem.out_size() / problem.any().out;
   for (const ConvMath math : all_math) {
-    if (math == ConvMath::fp16_accumulate_chunked) continue;
-    const Values dweight = problem.weight_gradient(rounded(math, operands.x), rounded(math, operands.dy));
+    if (math == ConvMath::fp16_accumulate_chunked) continue;  // is fp16 here
+    const ConvMath used = math_of_call(math, problem.window().group_in());
+    const Values dweight = problem.weight_gradient(rounded(used, operands.x), rounded(used, operands.dy));
     for_each_backend([&](Context& context) {
       if (context.backend() == Backend::cpu) return;
       const Tensor on_x = upload(context, operands.x), on_dy = upload(context, operands.dy);
@@ -230,10 +232,10 @@ TEST(Conv2dDevice, EveryTileAndPrecisionOfTheWeightGradientAgreesWithOracle) {
 // More maps and phases than one launch has room for, some of them empty.
 TEST(Conv2dDevice, ManyMapsInOneCall) {
   constexpr ConvTile kTile[] = {ConvTile::m64n64};
-  constexpr ConvMath kMath[] = {ConvMath::fp32};
+  constexpr ConvMath kMath[] = {ConvMath::fp32, ConvMath::tf32, ConvMath::fp16};
   for (const int64_t stride : {1, 3}) {
     Problem problem;
-    for (int64_t i = 0; i < 19; ++i) problem.cases.push_back({1 + i % 2, i % 7, 2 + i % 5, 4, 8, 3, 3, stride, 1, 1});
+    for (int64_t i = 0; i < 19; ++i) problem.cases.push_back({1 + i % 2, i % 7, 2 + i % 5, 9, 8, 3, 3, stride, 1, 1});
     check_gather(problem, kTile, kSplits, kMath);
     check_weight(problem, kTile, kSplits, kMath);
   }
@@ -271,6 +273,129 @@ TEST(Conv2dDevice, ScaledGradientsOfSplits) {
       expect_near("dweight", to_dweight.to_host<float>(context), dweight, dweight_size, bound_of(ConvMath::fp32, 42));
     }
   });
+}
+
+// The levels of a pyramid with all that a layer adds, whole and in splits.
+TEST(Conv2dDevice, EpilogueInEveryPrecision) {
+  const Problem problem{
+      {{2, 9, 7, 24, 20, 3, 3, 1, 1, 1}, {2, 5, 4, 24, 20, 3, 3, 1, 1, 1}, {2, 1, 2, 24, 20, 3, 3, 1, 1, 1}}};
+  const Operands operands(problem);
+  const std::vector<Conv2dMap> maps = problem.maps();
+  const Values scale = random_input({20}, 4).values, bias = random_input({20}, 5).values;
+  const Values residual = random_input({problem.out_size()}, 6).values;
+  for (const ConvMath math : kAllMath) {
+    const Values sums = problem.forward(rounded(math, operands.x), rounded(math, operands.weight));
+    Values size = problem.forward(magnitudes(operands.x), magnitudes(operands.weight)), y = sums;
+    for (size_t i = 0; i < y.size(); ++i) {
+      y[i] = std::max(0.0, sums[i] * scale[i % 20] + bias[i % 20] + residual[i]);
+      size[i] = size[i] * std::abs(scale[i % 20]) + std::abs(bias[i % 20]) + std::abs(residual[i]);
+    }
+    for_each_backend([&](Context& context) {
+      if (context.backend() == Backend::cpu) return;
+      const Tensor on_x = upload(context, operands.x), on_weight = upload(context, operands.weight),
+                   on_scale = upload(context, scale), on_bias = upload(context, bias),
+                   on_residual = upload(context, residual);
+      for (const int splits : kSplits) {
+        Tensor to = Tensor::empty(context, {problem.out_size()});
+        on_device(context, [&](auto& device) {
+          conv2d_forward(device,
+                         Conv2dForwardArgs{problem.window(), maps, on_x.data<float>(), on_weight.data<float>(),
+                                           on_scale.data<float>(), on_bias.data<float>(), on_residual.data<float>(),
+                                           to.data<float>(), true, math},
+                         ConvChoice{ConvTile::m64n64, splits});
+        });
+        expect_near(fmt::format("{} splits {}", name_of(math), splits), to.to_host<float>(context), y, size,
+                    bound_of(math, 9 * 24 + 3));
+      }
+    });
+  }
+}
+
+double greatest_difference(const Values& a, const Values& b) {
+  double greatest = 0;
+  for (size_t i = 0; i < a.size(); ++i) greatest = std::max(greatest, std::abs(a[i] - b[i]));
+  return greatest;
+}
+
+// At most twice the error of the plain way, which rounds the operands and nothing else; against operands as they are.
+// By the default choice of tile, all passes.
+TEST(Conv2dDevice, ErrorIsThatOfRoundedOperands) {
+  const Problem problem{{{1, 12, 13, 64, 40, 3, 3, 2, 1, 1}, {1, 5, 5, 64, 40, 3, 3, 2, 1, 1}}};
+  const Operands operands(problem);
+  const std::vector<Conv2dMap> maps = problem.maps();
+  const Values y = problem.forward(operands.x, operands.weight);
+  const Values dx = problem.data_gradient(operands.dy, operands.weight);
+  const Values dweight = problem.weight_gradient(operands.x, operands.dy);
+  for (const ConvMath math : kAllMath) {
+    if (math == ConvMath::fp32 || math == ConvMath::fp16_accumulate_chunked) continue;
+    const Values x = rounded(math, operands.x), dy = rounded(math, operands.dy),
+                 weight = rounded(math, operands.weight);
+    for_each_backend([&](Context& context) {
+      if (context.backend() == Backend::cpu) return;
+      const Tensor on_x = upload(context, operands.x), on_dy = upload(context, operands.dy),
+                   on_weight = upload(context, operands.weight);
+      Tensor to_y = Tensor::empty(context, {problem.out_size()}), to_dx = Tensor::empty(context, {problem.in_size()}),
+             to_dweight = Tensor::empty(context, {problem.window().weight_elements()});
+      on_device(context, [&](auto& device) {
+        conv2d_forward(device, Conv2dForwardArgs{problem.window(), maps, on_x.data<float>(), on_weight.data<float>(),
+                                                 nullptr, nullptr, nullptr, to_y.data<float>(), false, math});
+        conv2d_backward_data(
+            device, Conv2dBackwardDataArgs{problem.window(), maps, on_dy.data<float>(), on_weight.data<float>(),
+                                           nullptr, to_dx.data<float>(), math});
+        conv2d_backward_weight(
+            device, Conv2dBackwardWeightArgs{problem.window(), maps, on_x.data<float>(), on_dy.data<float>(), nullptr,
+                                             to_dweight.data<float>(), math});
+      });
+      const auto check = [&](const char* pass, const Tensor& computed, const Values& exact, const Values& plain) {
+        const std::vector<float> host = computed.to_host<float>(context);
+        EXPECT_LE(greatest_difference(Values(host.begin(), host.end()), exact), 2 * greatest_difference(plain, exact))
+            << pass << " " << name_of(math);
+      };
+      check("forward", to_y, y, problem.forward(x, weight));
+      check("data gradient", to_dx, dx, problem.data_gradient(dy, weight));
+      check("weight gradient", to_dweight, dweight, problem.weight_gradient(x, dy));
+    });
+  }
+}
+
+// The plain way of sums in half: one product after the other, 32 of them before they join a sum that is not rounded.
+TEST(Conv2dDevice, ErrorOfHalfSumsIsThatOfPlainOnes) {
+  constexpr int64_t kRows = 40, kIn = 160, kOut = 24;
+  const Problem problem{{{1, 5, 8, kIn, kOut, 1, 1, 1, 0, 1}}};
+  const Operands operands(problem);
+  const std::vector<Conv2dMap> maps = problem.maps();
+  const Values exact = problem.forward(operands.x, operands.weight);
+  const Values x = rounded(ConvMath::fp16, operands.x), weight = rounded(ConvMath::fp16, operands.weight);
+  Values plain(exact.size());
+  for (int64_t i = 0; i < kRows * kOut; ++i) {
+    double chunk = 0;
+    for (int64_t c = 0; c < kIn; ++c) {
+      const auto at_x = static_cast<size_t>(i / kOut * kIn + c), at_weight = static_cast<size_t>(i % kOut * kIn + c);
+      chunk = reference::rounded_to(reference::kHalf, chunk + x[at_x] * weight[at_weight]);
+      if (c % 32 != 31 && c + 1 != kIn) continue;
+      plain[static_cast<size_t>(i)] += chunk;
+      chunk = 0;
+    }
+  }
+  for_each_backend([&](Context& context) {
+    if (context.backend() == Backend::cpu) return;
+    const Tensor on_x = upload(context, operands.x), on_weight = upload(context, operands.weight);
+    Tensor to = Tensor::empty(context, {problem.out_size()});
+    on_device(context, [&](auto& device) {
+      conv2d_forward(device,
+                     Conv2dForwardArgs{problem.window(), maps, on_x.data<float>(), on_weight.data<float>(), nullptr,
+                                       nullptr, nullptr, to.data<float>(), false, ConvMath::fp16_accumulate_chunked});
+    });
+    const std::vector<float> host = to.to_host<float>(context);
+    EXPECT_LE(greatest_difference(Values(host.begin(), host.end()), exact), 2 * greatest_difference(plain, exact));
+  });
+}
+
+TEST(Conv2dDevice, FewChannelsRunInTf32) {
+  EXPECT_EQ(math_of_call(ConvMath::bf16, 3), ConvMath::tf32);
+  EXPECT_EQ(math_of_call(ConvMath::fp16_accumulate_chunked, 7), ConvMath::tf32);
+  EXPECT_EQ(math_of_call(ConvMath::fp16, 8), ConvMath::fp16);
+  EXPECT_EQ(math_of_call(ConvMath::fp32, 3), ConvMath::fp32);
 }
 
 // Many more rows than a chunk, channels around the width of a block.
