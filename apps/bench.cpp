@@ -12,6 +12,7 @@
 #include "apps/bench_binarize.h"
 #include "apps/bench_data.h"
 #include "apps/bench_ops.h"
+#include "apps/check_ops.h"
 #include "apps/machine.h"
 #include "apps/model_cost.h"
 #include "apps/model_evaluation.h"
@@ -213,9 +214,27 @@ int run_bench_train(const CommonOptions& common, const BenchOptions& options) {
   return 0;
 }
 
+int check_bench_ops(const CommonOptions& common, Context& device) {
+  const std::string name = backend_name(device.backend());
+  if (device.backend() == Backend::cpu) {
+    throw Error(ExitCode::usage, "--check-only compares a device with the cpu backend", "--device emulated");
+  }
+  CpuContext reference(common.threads);
+  std::vector<OpComparison> comparisons;
+  for (const OpCheck& op : op_checks()) comparisons.push_back(compare_op(op, reference, device));
+  if (common.json) {
+    fmt::print("{}", comparisons_json(comparisons, name));
+  } else {
+    print_comparisons(comparisons, name);
+  }
+  const bool all = std::all_of(comparisons.begin(), comparisons.end(), [](const auto& row) { return row.agrees(); });
+  return static_cast<int>(all ? ExitCode::ok : ExitCode::internal);
+}
+
 int run_bench_ops(const CommonOptions& common, const BenchOptions& options) {
   check(options);
   const std::unique_ptr<Context> context = common.context();
+  if (options.check_only) return check_bench_ops(common, *context);
   const OpsBench ops = bench_ops(cpu(*context));
   CpuContext one_thread(1);
   const BinarizeBench binarize = bench_binarize(one_thread);

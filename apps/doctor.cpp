@@ -15,6 +15,7 @@
 #include "engine/ops/conv2d.h"
 #include "kernels/cuda_devices.h"
 #include "kernels/not_yet.h"
+#include "kernels/occupancy.h"
 
 namespace tessera {
 
@@ -69,19 +70,54 @@ DoctorCheck check_kernels(Context& context) {
 }
 
 BackendFact find_backend(const char* name, int threads, const std::optional<std::string>& gpu_driver) {
+  const std::vector<const char*> missing = kernels_not_yet_on_devices();
+  BackendFact fact{name, true, "", {}};
+  if (std::string_view(name) != "cpu") fact.missing_kernels.assign(missing.begin(), missing.end());
   try {
     make_context(parse_device(name), threads);
-    return {name, true, ""};
   } catch (const Error& error) {
-    if (std::string_view(name) != "cuda") return {name, false, "not part of this build"};
-    return {name, false, gpu_driver ? error.what() : std::string(error.what()) + ", and no GPU driver found"};
+    fact.available = false;
+    fact.reason = "not part of this build";
+    if (fact.name == "cuda") fact.reason = error.what() + std::string(gpu_driver ? "" : ", and no GPU driver found");
   }
+  return fact;
 }
 
-std::vector<std::string> missing_device_kernels() {
-  const std::vector<const char*> names = kernels_not_yet_on_devices();
-  return {names.begin(), names.end()};
+// "cpu", or "cuda (why not)", or "emulated (lacks these kernels)".
+std::string backend_text(const BackendFact& backend) {
+  std::vector<std::string> remarks;
+  if (!backend.available) remarks.push_back(backend.reason);
+  if (!backend.missing_kernels.empty()) remarks.push_back("lacks " + join_words(backend.missing_kernels, ", "));
+  return backend.name + (remarks.empty() ? "" : " (" + join_words(remarks, "; ") + ")");
 }
+
+#if TESSERA_CUDA
+std::string occupancy_text() {
+  std::string text = fmt::format(
+      "\noccupancy of the main kernels on compute capability 8.6: predicted by CUDA's calculator, not measured\n"
+      "{:<66} {:>7} {:>9} {:>6} {:>6} {:>5}  {}\n",
+      "kernel", "threads", "registers", "shared", "blocks", "warps", "limit");
+  for (const KernelOccupancy& row : predict_occupancies()) {
+    const KernelResources& resources = row.resources;
+    fmt::format_to(std::back_inserter(text), "{:<66} {:>7} {:>9} {:>6} {:>6} {:>4.0f}%  {}\n", resources.kernel,
+                   resources.threads, resources.registers, resources.shared_bytes, row.blocks, 100 * row.warps,
+                   row.limit);
+  }
+  return text;
+}
+
+std::string occupancy_json() {
+  std::string rows;
+  for (const KernelOccupancy& row : predict_occupancies()) {
+    JsonObject one;
+    one.add("kernel", row.resources.kernel).add("threads", row.resources.threads);
+    one.add("registers", row.resources.registers).add("shared_bytes", row.resources.shared_bytes);
+    one.add("blocks", row.blocks).add("warps", row.warps).add("limit", row.limit);
+    rows += (rows.empty() ? "" : ", ") + one.text();
+  }
+  return "[" + rows + "]";
+}
+#endif
 
 }  // namespace
 
@@ -156,7 +192,7 @@ Diagnosis diagnose(const std::string& device, int threads, const std::filesystem
     if (context->backend() == Backend::cpu && !diagnosis.gpu_driver) message = "no GPU: " + message;
     if (context->backend() == Backend::cpu && diagnosis.gpu_driver) {
       const bool built = TESSERA_CUDA != 0;
-      message = std::string(built ? "a GPU is there, but some kernels are not written for it: "
+      message = std::string(built ? "a GPU driver is there, but no GPU that this program may use: "
                                   : "a GPU is there, but this build has no backend for it: ") +
                 message;
     }
@@ -176,9 +212,7 @@ bool healthy(const Diagnosis& diagnosis) {
 std::string diagnosis_text(const Diagnosis& diagnosis) {
   std::string text = fmt::format("build       {}\n", diagnosis.compiler);
   std::vector<std::string> backends;
-  for (const BackendFact& backend : diagnosis.backends) {
-    backends.push_back(backend.available ? backend.name : fmt::format("{} ({})", backend.name, backend.reason));
-  }
+  for (const BackendFact& backend : diagnosis.backends) backends.push_back(backend_text(backend));
   fmt::format_to(std::back_inserter(text), "backends    {}\n", join_words(backends, ", "));
 #if TESSERA_CUDA
   for (const CudaDevice& gpu : find_cuda_devices()) {
@@ -186,8 +220,6 @@ std::string diagnosis_text(const Diagnosis& diagnosis) {
                    gpu.major, gpu.minor, gpu.processors, format_bytes(double(gpu.bytes)));
   }
 #endif
-  const std::vector<std::string> missing = missing_device_kernels();
-  if (!missing.empty()) fmt::format_to(std::back_inserter(text), "only on cpu {}\n", join_words(missing, ", "));
   fmt::format_to(std::back_inserter(text), "GPU driver  {}\n", diagnosis.gpu_driver.value_or("none"));
   std::vector<std::string> files;
   for (const LoadedLibrary& library : diagnosis.libraries) files.push_back(library.file);
@@ -197,6 +229,11 @@ std::string diagnosis_text(const Diagnosis& diagnosis) {
     text += padded(status_name(check.status), 9) + padded(check.name, 11) + check.message + "\n";
     if (!check.cure.empty()) fmt::format_to(std::back_inserter(text), "                    try: {}\n", check.cure);
   }
+#if TESSERA_CUDA
+  text += occupancy_text();
+#else
+  text += "\noccupancy of CUDA kernels: predicted by builds that find a CUDA toolkit\n";
+#endif
   return text;
 }
 
@@ -227,9 +264,12 @@ std::string diagnosis_json(const Diagnosis& diagnosis) {
   all.add_raw("backends", list(diagnosis.backends, [](const BackendFact& backend) {
                 JsonObject one;
                 one.add("name", backend.name).add("available", backend.available).add("reason", backend.reason);
+                one.add_raw("missing_kernels", json_strings(backend.missing_kernels));
                 return one.text();
               }));
-  all.add_raw("kernels_only_on_cpu", json_strings(missing_device_kernels()));
+#if TESSERA_CUDA
+  all.add_raw("predicted_occupancy", occupancy_json());
+#endif
   all.add_raw("libraries", list(diagnosis.libraries, [](const LoadedLibrary& library) {
                 return JsonObject().add("name", library.name).add("file", library.file).text();
               }));

@@ -22,6 +22,7 @@ struct BackendFact {
   std::string name;  // cpu, cuda, emulated
   bool available = false;
   std::string reason;  // why it is not available
+  std::vector<std::string> missing_kernels;
 };
 
 struct Diagnosis {

@@ -184,7 +184,9 @@ int run(int argc, char** argv) {
   };
   add_bench_model(add_bench("infer", "network and post-processing", run_bench_infer));
   add_bench_model(add_bench("train", "one training step", run_bench_train));
-  add_bench("ops", "convolutions and the other kernels, as a share of the machine's peak", run_bench_ops);
+  verb = add_bench("ops", "convolutions and the other kernels, as a share of the machine's peak", run_bench_ops);
+  verb->add_flag("--check-only", speed.check_only,
+                 "no timing: compare every op with the cpu, exit code 1 where one differs");
   verb = add_bench("data", "annotation reading, decoding, loading, evaluation", run_bench_data);
   verb->add_option("--data", speed.annotations, "COCO annotations; generated when absent");
   verb->add_option("--images", speed.images, "folder of the pictures");

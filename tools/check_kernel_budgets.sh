@@ -50,3 +50,10 @@ awk -v table="$table" -v budgets=kernels/cuda/budgets.txt '
   }
   END { if (!failed) printf "kernel budgets: %d kernels, none beyond its budget\n", kernels; exit failed }
 ' "$build/kernel_resources.txt"
+# Registers that the occupancy table of `tessera doctor` gives, and the compiler no longer reports.
+while IFS=$'\t' read -r name registers; do
+  found=$(awk -v name="$name" 'index($0, name) == 1 && / sm_86 / { print $(NF - 3); exit }' "$build/kernel_resources.txt")
+  if [[ -n $found && $found != "$registers" ]]; then
+    echo "kernel budgets: note: kernels/cuda/occupancy.inc: $name has $found registers, not $registers"
+  fi
+done < <(sed -nE 's/^RESOURCES\("(.*)", ([0-9]+), [0-9]+, [0-9]+\)$/\1\t\2/p' kernels/cuda/occupancy.inc)

@@ -81,6 +81,17 @@ TEST(Doctor, ThisMachineIsHealthy) {
   EXPECT_GT(json["memory"]["total_bytes"], 0);
 }
 
+TEST(Doctor, SaysWhatABackendLacks) {
+  Diagnosis diagnosis = diagnose("cpu", 1, ".");
+  ASSERT_EQ(diagnosis.backends.size(), 3u);
+  EXPECT_EQ(diagnosis.backends[0].missing_kernels.size(), 0u);
+  diagnosis.backends[2].missing_kernels = {"first", "second"};
+  EXPECT_NE(diagnosis_text(diagnosis).find("emulated (lacks first, second)"), std::string::npos);
+  const nlohmann::json json = nlohmann::json::parse(diagnosis_json(diagnosis));
+  EXPECT_EQ(json["backends"][2]["missing_kernels"], nlohmann::json({"first", "second"}));
+  EXPECT_NE(diagnosis_text(diagnosis).find("occupancy"), std::string::npos);
+}
+
 TEST(Doctor, LeavesTheNumberOfThreadsAlone) {
   const int usual = diagnose("cpu", 0, ".").threads;
   EXPECT_EQ(diagnose("cpu", usual + 1, ".").threads, usual + 1);

@@ -175,6 +175,13 @@ TEST_F(Program, TrainsAndPredictsOnTheEmulatedDevice) {
   }
 }
 
+TEST_F(Program, ChecksTheOpsOfADevice) {
+  const ProgramResult checked = run_program({"bench", "ops", "--device", "emulated", "--check-only", "--json"});
+  EXPECT_EQ(checked.exit_code, 0) << checked.out;
+  EXPECT_EQ(json::parse(checked.out)["agrees"], true);
+  expect_error(run_program({"bench", "ops", "--device", "cpu", "--check-only"}), 2, "--check-only");
+}
+
 TEST_F(Program, RandomWeightsWhereWeightsAreNotNeeded) {
   const ProgramResult predict =
       run_program({"predict", "configs/gridmask_fcos_tiny_nuclei.json", images() + "/scenes_0000[01].png", "-o",
