@@ -17,6 +17,7 @@ LDLIBS_ALL := -fopenmp -lturbojpeg -lzip -lfmt -lpthread $(LDLIBS)
 ifeq ($(VARIANT),release)
   CXXFLAGS_ALL += -O2
   KERNEL_FLAGS += -O3
+  APP_FLAGS := -O1
   TEST_FLAGS := -O1
 else ifeq ($(VARIANT),debug)
   CXXFLAGS_ALL += -O0 -g -D_GLIBCXX_ASSERTIONS
@@ -77,7 +78,7 @@ say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 
 help:                   ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  ARCH=native|x86-64-v3  CXX=...  V=1 (print commands)"
+	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  ARCH=native|x86-64-v3  CXX=...  PRECOMPILED=yes|no  V=1 (print commands)"
 all: cpu                ## the binary build/tessera
 cpu: $(BINARY)          ## the binary with the CPU backend
 cuda:                   ## the same with CUDA=yes: fails where no toolkit is found
@@ -115,21 +116,51 @@ install: $(BINARY)      ## copy the binary to PREFIX/bin
 clean:                  ## remove build/
 	rm -rf build
 
+# The common system headers are parsed once for each set of flags (g++ demands equal ones). ccache cannot see through
+# them, so they are left out there, and that build shows what a file forgot to include.
+PRECOMPILED ?= $(if $(filter ccache,$(firstword $(CXX)))$(filter tsan,$(VARIANT)),no,yes)
+precompiled = $(BUILD)/precompiled/$(1).h
+PRECOMPILED_KERNELS := $(call object,$(filter kernels/%,$(LIBRARY_SOURCES)))
+PRECOMPILED_TESTS := $(call object,$(TEST_SOURCES))
+PRECOMPILED_LIBRARY := $(filter-out $(PRECOMPILED_KERNELS),$(call object,$(LIBRARY_SOURCES)))
+PRECOMPILED_APPS := $(call object,$(APP_SOURCES))
+ifeq ($(PRECOMPILED),yes)
+$(PRECOMPILED_KERNELS): $(call precompiled,kernels).gch
+$(PRECOMPILED_KERNELS): FIRST_INCLUDE := -include $(call precompiled,kernels)
+$(PRECOMPILED_LIBRARY): $(call precompiled,library).gch
+$(PRECOMPILED_LIBRARY): FIRST_INCLUDE := -include $(call precompiled,library)
+$(PRECOMPILED_APPS): $(call precompiled,apps).gch
+$(PRECOMPILED_APPS): FIRST_INCLUDE := -include $(call precompiled,apps)
+$(PRECOMPILED_TESTS): $(call precompiled,tests).gch
+$(PRECOMPILED_TESTS): FIRST_INCLUDE := -include $(call precompiled,tests)
+endif
+$(call precompiled,kernels).gch: CXXFLAGS_ALL += $(KERNEL_FLAGS)
+$(call precompiled,apps).gch: CXXFLAGS_ALL += $(APP_FLAGS)
+$(call precompiled,tests).gch: CXXFLAGS_ALL += $(TEST_FLAGS)
+$(call precompiled,tests).gch: PRECOMPILED_SOURCE := tools/precompiled/tests.h
+$(call precompiled,%).gch: PRECOMPILED_SOURCE ?= tools/precompiled/library.h
+$(call precompiled,%).gch: tools/precompiled/library.h tools/precompiled/tests.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CXX,$(PRECOMPILED_SOURCE))
+	$(Q)echo '#include "$(PRECOMPILED_SOURCE)"' > $(@:.gch=)
+	$(Q)$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) -x c++-header $(@:.gch=) -o $@
+
 # A changed compiler or flag rebuilds everything that depends on it.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS) $(EMULATED_FLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS) $(EMULATED_FLAGS)' > $@
+	@echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS) $(APP_FLAGS) $(PRECOMPILED) $(EMULATED_FLAGS)' | cmp -s - $@ || echo '$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(KERNEL_FLAGS) $(APP_FLAGS) $(PRECOMPILED) $(EMULATED_FLAGS)' > $@
 
-$(BUILD)/obj/kernels/%.o: CXXFLAGS_ALL += $(KERNEL_FLAGS)
-$(BUILD)/obj/tests/%.o: CXXFLAGS_ALL += $(TEST_FLAGS)
-$(BUILD)/obj/tests/emulator/%.o: CXXFLAGS_ALL += -Wno-unknown-pragmas
-$(BUILD)/obj/kernels/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
+$(BUILD)/obj/kernels/%.o: private CXXFLAGS_ALL += $(KERNEL_FLAGS)
+$(BUILD)/obj/apps/%.o: private CXXFLAGS_ALL += $(APP_FLAGS)
+$(BUILD)/obj/tests/%.o: private CXXFLAGS_ALL += $(TEST_FLAGS)
+$(BUILD)/obj/tests/emulator/%.o: private CXXFLAGS_ALL += -Wno-unknown-pragmas
+$(BUILD)/obj/kernels/cuda/%.o: private CPPFLAGS_ALL += $(CUDA_INCLUDE)
 # The emulator drives ThreadSanitizer's fibers itself: its own traffic is no race of a kernel.
-$(BUILD)/obj/kernels/emulator/%.o: CXXFLAGS_ALL += $(if $(filter tsan,$(VARIANT)),-fno-sanitize=thread -DTESSERA_RACE_CHECK=1)
+$(BUILD)/obj/kernels/emulator/%.o: private CXXFLAGS_ALL += $(if $(filter tsan,$(VARIANT)),-fno-sanitize=thread -DTESSERA_RACE_CHECK=1)
 $(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
-	$(Q)$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(Q)$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(FIRST_INCLUDE) -MMD -MP -c $< -o $@
 
 # A .cu file is compiled twice: by the host compiler for the emulator, and by nvcc where there is one.
 EMULATED_OPTIMISATION ?= -O2

@@ -55,7 +55,8 @@ ModelCost model_cost(const ModelConfig& config, int batch, int height, int width
     }
     cost.inference_bytes = static_cast<int64_t>(context.allocator()->statistics().peak);
     for (const StageCost& stage : tape.costs()) {
-      const std::string name = stage.name.substr(0, stage.name.find('.'));
+      std::string name = stage.name.substr(0, stage.name.find('.'));
+      if (name.empty()) name = "other";  // between the stages: resizing levels, joining outputs
       ModelStage& entry = stages[name];
       entry.macs += stage.macs;
       entry.activation_bytes += stage.activation_bytes;
