@@ -48,9 +48,11 @@ ModelCost model_cost(const ModelConfig& config, int batch, int height, int width
     const std::unique_ptr<System> system = make_system(config, store);
     store.allocate(context, 0, training);
     Tape tape(context, training ? Tape::Mode::record : Tape::Mode::forward);
-    system->forward(tape, Tensor::empty(context, shape, DType::f32, "input"));
+    const Tensor images = Tensor::empty(context, shape, DType::f32, "input");
+    const size_t before = context.allocator()->statistics().live;
+    system->forward(tape, images);
     if (training) {
-      cost.saved_bytes = static_cast<int64_t>(tape.saved_bytes());
+      cost.saved_bytes = static_cast<int64_t>(context.allocator()->statistics().live - before);
       continue;
     }
     cost.inference_bytes = static_cast<int64_t>(context.allocator()->statistics().peak);

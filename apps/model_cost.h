@@ -20,7 +20,7 @@ struct ModelStage {
 struct ModelCost {
   int64_t parameters = 0;
   int64_t macs = 0;
-  int64_t saved_bytes = 0;      // kept for backward in one training step
+  int64_t saved_bytes = 0;      // kept for backward in one training step, beyond parameters and pictures
   int64_t inference_bytes = 0;  // highest total of one forward pass, parameters included
   std::vector<ModelStage> stages;
 };
