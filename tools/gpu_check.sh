@@ -79,7 +79,8 @@ binaries() {
   if [[ -x build/carry/tessera ]]; then
     echo "carried, of $(cat build/carry/commit)"
   elif ((dry)); then
-    make -j"$(nproc)" --no-print-directory build/tessera build/release/kernel_tests
+    [[ -x build/tessera && -x build/release/kernel_tests ]] ||
+      make -j"$(nproc)" --no-print-directory build/tessera build/release/kernel_tests
   else
     local capability
     capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)

@@ -19,6 +19,7 @@ declare -A below=(
   [data]="data engine kernels"
   [weights_tools]="weights_tools engine kernels"
   [apps]="apps models data layers weights_tools engine kernels"
+  [tools]="tools"
   [tests]="tests apps models data layers weights_tools engine kernels"
 )
 for file in "${sources[@]}"; do
@@ -37,7 +38,7 @@ else
   problem "clang-format is not installed: apt-get install clang-format"
 fi
 if command -v shellcheck >/dev/null; then
-  shellcheck run.sh .ci/run tools/*.sh || problem "shellcheck"
+  shellcheck run.sh .ci/run tools/*.sh benchmarks/*.sh || problem "shellcheck"
 else
   problem "shellcheck is not installed: apt-get install shellcheck"
 fi
