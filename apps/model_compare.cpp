@@ -3,13 +3,11 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "apps/model_file.h"
 #include "apps/weights_verbs.h"
 #include "engine/core/error.h"
 #include "engine/io/safetensors.h"
-#include "layers/activation_observer.h"
 #include "weights_tools/activation_names.h"
 
 namespace tessera {
@@ -72,11 +70,13 @@ class Comparison {
   }
 
   void see(const std::string& module, const Tensor& value, bool rectified) {
-    if (!seen_.insert(module).second) return;
-    const auto found = by_name_.find(module);
+    // A module that runs several times is "name@0", "name@1", ... in dumps, as the levels of a pyramid are.
+    const int call = calls_[module]++;
+    auto found = by_name_.find(fmt::format("{}@{}", module, call));
+    if (found == by_name_.end() && call == 0) found = by_name_.find(module);
     if (found == by_name_.end()) return;
     const SafetensorsEntry& entry = *found->second;
-    ActivationDifference difference{module};
+    ActivationDifference difference{found->first};
     std::vector<int64_t> shape = entry.shape;
     if (shape.size() == 4) shape = {shape[0], shape[2], shape[3], shape[1]};
     if (const auto ours = value.shape().extents(); !std::ranges::equal(ours, shape)) {
@@ -100,7 +100,11 @@ class Comparison {
   }
 
   const std::vector<ActivationDifference>& differences() const { return differences_; }
-  size_t ours() const { return seen_.size(); }
+  size_t ours() const {
+    size_t count = 0;
+    for (const auto& [module, calls] : calls_) count += static_cast<size_t>(calls);
+    return count;
+  }
   size_t theirs() const { return theirs_; }
   std::string file() const { return dump_.path().string(); }
 
@@ -109,7 +113,7 @@ class Comparison {
   SafetensorsFile dump_;
   std::map<std::string, const SafetensorsEntry*> by_name_;
   size_t theirs_ = 0;
-  std::set<std::string> seen_;
+  std::map<std::string, int> calls_;               // seen so far
   std::vector<ActivationDifference> differences_;  // in the order of the forward pass
 };
 
@@ -121,10 +125,10 @@ int run_model_compare(const CommonOptions& common, const ModelCompareOptions& op
   Comparison comparison(*context, options.dump, options.from);
   const Tensor images = comparison.input(model.system->size_divisor());
   {
-    const ActivationObserver observer(*context, [&](const std::string& module, const Tensor& value, bool rectified) {
+    Tape tape(*context, Tape::Mode::forward);
+    tape.observe_activations([&](const std::string& module, const Tensor& value, bool rectified) {
       comparison.see(module, value, rectified);
     });
-    Tape tape(*context, Tape::Mode::forward);
     model.system->forward(tape, images);
   }
   std::vector<ActivationDifference> rows = comparison.differences();

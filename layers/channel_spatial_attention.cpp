@@ -7,6 +7,7 @@
 #include "engine/ops/linear.h"
 #include "engine/ops/relu.h"
 #include "engine/ops/spatial_attention.h"
+#include "layers/activation_observer.h"
 
 namespace tessera {
 
@@ -39,7 +40,9 @@ Variable ChannelSpatialAttention::forward(Tape& tape, const Variable& x) const {
       relu(tape, linear(tape, channel_pool(tape, x), tape.parameter(*reduce_weight_), tape.parameter(*reduce_bias_)));
   const Variable channels = linear(tape, hidden, tape.parameter(*expand_weight_), tape.parameter(*expand_bias_));
   const Variable weighted = channel_gate(tape, x, channels);
-  return spatial_gate(tape, weighted, spatial_.forward(tape, spatial_pool(tape, weighted)));
+  const Variable y = spatial_gate(tape, weighted, spatial_.forward(tape, spatial_pool(tape, weighted)));
+  observe_block(tape, *expand_weight_, y, false);
+  return y;
 }
 
 }  // namespace tessera

@@ -6,6 +6,7 @@
 #include <functional>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/autograd/variable.h"
@@ -83,6 +84,14 @@ class Tape {
   size_t saved_bytes() const;
   void clear();
 
+  // Shows somebody what the modules of a network put out on this tape, by name (layers/activation_observer.h). name:
+  // "backbone.fpn_lateral3", for a level of a pyramid "proposal_generator.fcos_head.cls_tower.0@2". value: [N, H, W, C]
+  // or [R, C]. rectified: a ReLU is applied already.
+  using ActivationObserver = std::function<void(const std::string& name, const Tensor& value, bool rectified)>;
+  void observe_activations(ActivationObserver observer) { observer_ = std::move(observer); }
+  // Empty without an observer.
+  const ActivationObserver& activation_observer() const { return observer_; }
+
   // Called by ops that multiply.
   void count_macs(int64_t macs);
   // Costs by stage, in order of first entry; names are joined with '.', work outside any stage has the name "".
@@ -139,6 +148,7 @@ class Tape {
   std::vector<Slot> slots_;
   std::vector<StageCost> costs_;
   std::string stage_;
+  ActivationObserver observer_;
 };
 
 }  // namespace tessera

@@ -12,6 +12,7 @@
 #include "engine/ops/reshape.h"
 #include "engine/ops/resize.h"
 #include "engine/ops/scale.h"
+#include "layers/activation_observer.h"
 
 namespace tessera {
 
@@ -121,6 +122,8 @@ CellPredictions PredictionNetwork::forward(Tape& tape, const std::vector<Variabl
       split_channels(tape, linear(tape, cells.rows, weight, bias), {config_.logits(), config_.kernel_channels});
   out.logits = heads[0];
   out.kernels = heads[1];
+  observe_activation(tape, *class_weight_, Pyramid{out.logits, out.geometry}, false);
+  observe_activation(tape, *kernel_weight_, Pyramid{out.kernels, out.geometry}, false);
   return out;
 }
 

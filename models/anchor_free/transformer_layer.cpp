@@ -10,6 +10,7 @@
 #include "engine/ops/leaky_relu.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/reshape.h"
+#include "layers/activation_observer.h"
 #include "layers/conv2d.h"
 
 namespace tessera {
@@ -36,7 +37,9 @@ class CellLinear {
     Variable bias;
     if (bias_ != nullptr) bias = tape.parameter(*bias_);
     const Variable y = linear(tape, reshape(tape, x, {rows, x.shape().back()}), tape.parameter(*weight_), bias);
-    return reshape(tape, y, {x.extent(0), x.extent(1), x.extent(2), y.extent(1)});
+    const Variable map = reshape(tape, y, {x.extent(0), x.extent(1), x.extent(2), y.extent(1)});
+    observe_activation(tape, *weight_, map, false);
+    return map;
   }
 
  private:
@@ -102,8 +105,10 @@ class HybridReZero final : public TransformerLayer {
     const auto gate = [&](size_t i) { return tape.parameter(*gates_[i]); };
     const Variable attended =
         gated_sum(tape, x, {{gate(0), column_.forward(tape, x)}, {gate(1), row_.forward(tape, x)}});
-    return gated_sum(tape, attended,
-                     {{gate(2), first_.forward(tape, attended)}, {gate(3), second_.forward(tape, attended)}});
+    const Variable y = gated_sum(
+        tape, attended, {{gate(2), first_.forward(tape, attended)}, {gate(3), second_.forward(tape, attended)}});
+    observe_block(tape, *gates_[0], y, false);
+    return y;
   }
 
  private:
@@ -120,7 +125,9 @@ class CellNorm {
         bias_(&scope.declare("bias", {channels}, ParameterRole::norm_affine, Initializer::zeros())) {}
 
   Variable forward(Tape& tape, const Variable& x) const {
-    return layer_norm(tape, x, tape.parameter(*weight_), tape.parameter(*bias_));
+    const Variable y = layer_norm(tape, x, tape.parameter(*weight_), tape.parameter(*bias_));
+    observe_activation(tape, *weight_, y, false);
+    return y;
   }
 
  private:

@@ -6,7 +6,6 @@
 #include "apps/model_file.h"
 #include "apps/weights_verbs.h"
 #include "engine/io/raw_safetensors.h"
-#include "layers/activation_observer.h"
 #include "tests/engine/io/temporary_folder.h"
 #include "tests/weights_tools/small_fcos.h"
 
@@ -71,13 +70,13 @@ class ModelCompare : public ::testing::Test {
     std::vector<float> pixels;
     for (int64_t i = 0; i < 64 * 96 * 3; ++i) pixels.push_back(value_of(3, i) - 0.5f);
     dump_.add("input", pixels, {1, 64, 96, 3});
-    const ActivationObserver observer(context, [&](const std::string& module, const Tensor& value, bool) {
+    Tape tape(context, Tape::Mode::forward);
+    tape.observe_activations([&](const std::string& module, const Tensor& value, bool) {
       for (const auto& [ours, theirs] : kModules) {
         const auto extents = value.shape().extents();
         if (ours == module) dump_.add(theirs, value.to_host<float>(context), {extents.begin(), extents.end()});
       }
     });
-    Tape tape(context, Tape::Mode::forward);
     model.system->forward(tape, Tensor::from_host<float>(context, {1, 64, 96, 3}, pixels));
   }
 
