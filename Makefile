@@ -74,7 +74,7 @@ Q := $(if $(filter 0,$(V)),@)
 say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 
 .DEFAULT_GOAL := all
-.PHONY: help all cpu cuda emulated test tiny asan tsan races bench demo docs format lint tidy install clean FORCE
+.PHONY: help all cpu cuda emulated test tiny asan tsan races bench demo docs format lint goldens tidy install clean FORCE
 
 help:                   ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -108,6 +108,14 @@ format:                 ## rewrite every source file in the house format
 	$(Q)tools/lint.sh --fix
 lint:                   ## format, include direction, names of forbidden things, shell scripts
 	$(Q)tools/lint.sh
+# Without TESSERA_DATA and ../shared/data the photographs are left out.
+GOLDEN_PYTHON := build/goldens/venv/bin/python
+GOLDEN_PHOTOS := $(firstword $(wildcard $(addsuffix /photos,$(TESSERA_DATA) ../shared/data)))
+goldens: $(GOLDEN_PYTHON) ## make tests/golden/data again with PyTorch and compare (GOLDENS=write: replace it)
+	$(Q)$< tests/golden/generate.py $(if $(filter write,$(GOLDENS)),tests/golden/data,build/goldens --against tests/golden/data $(addprefix --photos ,$(GOLDEN_PHOTOS)))
+$(GOLDEN_PYTHON): tests/golden/requirements.txt
+	$(Q)python3 -m venv build/goldens/venv && build/goldens/venv/bin/pip install --quiet --requirement $<
+	$(Q)touch $@
 tidy:                   ## clang-tidy over the sources (slow)
 	$(Q)clang-tidy --quiet $(LIBRARY_SOURCES) $(APP_SOURCES) -- -std=c++20 $(CPPFLAGS_ALL) -fopenmp
 PREFIX ?= /usr/local

@@ -1,0 +1,49 @@
+// Our models beside references in PyTorch: data/*.safetensors, made by generate.py (README.md).
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/golden/checks.h"
+
+namespace tessera::golden {
+namespace {
+
+class Golden : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Golden, ActivationsAgree) { GoldenModel(GetParam()).check_activations(); }
+
+TEST_P(Golden, LossesGradientsAndTrainingAgree) { GoldenModel(GetParam()).check_training(); }
+
+TEST_P(Golden, DetectionsAgree) { GoldenModel(GetParam()).check_detections(); }
+
+INSTANTIATE_TEST_SUITE_P(Models, Golden,
+                         ::testing::Values("gridmask_narrow", "gridmask_basic", "gridmask_r50", "fcos_narrow",
+                                           "anchor_free_narrow", "anchor_free_variants", "anchor_free_r50"),
+                         [](const auto& parameter) { return std::string(parameter.param); });
+
+// torchvision's models, which have no losses of ours: activations, and of FCOS the whole inference.
+TEST(GoldenTorchvision, ResNet50) { GoldenModel("torchvision_resnet50").check_activations(); }
+
+TEST(GoldenTorchvision, ResNeXt101) { GoldenModel("torchvision_resnext101_32x8d").check_activations(); }
+
+TEST(GoldenTorchvision, FcosActivations) { GoldenModel("torchvision_fcos").check_activations(); }
+
+TEST(GoldenTorchvision, FcosDetections) { GoldenModel("torchvision_fcos").check_detections(); }
+
+// What `make goldens` wrote about photographs; not part of the repository.
+TEST(GoldenPhotos, MasksOfTheR50ModelsAgree) {
+  const std::filesystem::path folder = "build/goldens";
+  int count = 0;
+  if (std::filesystem::is_directory(folder)) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      if (!entry.path().filename().string().starts_with("photos_")) continue;
+      SCOPED_TRACE(entry.path().filename().string());
+      GoldenModel(entry.path()).check_detections();
+      ++count;
+    }
+  }
+  if (count == 0) GTEST_SKIP() << "no build/goldens/photos_*: make goldens with TESSERA_DATA set";
+}
+
+}  // namespace
+}  // namespace tessera::golden
