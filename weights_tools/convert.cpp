@@ -165,6 +165,21 @@ void narrow_to_float(const std::byte* doubles, int64_t elements, std::byte* floa
   }
 }
 
+// Every storage once, large ones first: what is read last stands in memory beside all that is ready.
+std::vector<const MappedTensor*> reading_order(const MappedModel& mapped) {
+  std::vector<const MappedTensor*> order;
+  std::unordered_map<size_t, int64_t> elements;  // of the source tensors of each storage
+  for (const MappedTensor& tensor : mapped.tensors) {
+    order.push_back(&tensor);
+    if (tensor.source != nullptr) elements[tensor.source->storage] += tensor.source->elements();
+  }
+  std::ranges::stable_sort(order, {}, [&](const MappedTensor* tensor) {
+    if (tensor->source == nullptr) return std::pair<int64_t, size_t>{0, 0};
+    return std::pair{-elements.at(tensor->source->storage), tensor->source->storage};
+  });
+  return order;
+}
+
 }  // namespace
 
 MappedModel map_names(const ForeignFile& file, const NameTables& tables, const std::string& from) {
@@ -254,10 +269,7 @@ void check_fit(const ForeignFile& file, const MappedModel& mapped, const std::ve
 }
 
 ConvertedTensors read_mapped(ForeignFile& file, const MappedModel& mapped) {
-  std::vector<const MappedTensor*> order;
-  for (const MappedTensor& tensor : mapped.tensors) order.push_back(&tensor);
-  std::ranges::stable_sort(order, {},
-                           [](const MappedTensor* tensor) { return tensor->source ? tensor->source->storage : 0; });
+  const std::vector<const MappedTensor*> order = reading_order(mapped);
   ConvertedTensors converted;
   for (const MappedTensor* tensor : order) {
     const int64_t elements =

@@ -49,8 +49,9 @@ class ZipPth final : public ForeignFile {
     last_ = kNone;
     const std::string record = "data/" + content_.storages[tensor.storage].key;
     const uint64_t size = entries_.at(top_ + record).size;
-    if (size > capacity_) {
-      bytes_.reset();  // before the larger one is taken
+    // Also when much smaller: the largest tensor of a file may be a third of it.
+    if (size > capacity_ || size < capacity_ / 2) {
+      bytes_.reset();  // before the next one is taken
       bytes_ = std::make_unique_for_overwrite<std::byte[]>(size);
       capacity_ = size;
     }
