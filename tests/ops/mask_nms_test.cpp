@@ -55,40 +55,54 @@ TEST(MaskBinarize, BitsAreasAndMaskness) {
   }
 }
 
-TEST(MaskOverlap, IntersectionOverUnionOfEqualLabels) {
-  constexpr int64_t kCount = 40;
-  for (const int64_t pixels : {200, 1100}) {
+constexpr int64_t kOverlapCount = 40;
+
+struct OverlapCase {
+  int64_t pixels;
+  std::vector<float> logits;
+  std::vector<int32_t> labels;
+
+  explicit OverlapCase(int64_t pixels_) : pixels(pixels_) {
     Rng rng(3, RandomPurpose::test);
-    std::vector<float> logits;
-    for (int64_t i = 0; i < kCount * pixels; ++i) logits.push_back(i / pixels == 7 ? -1.0f : rng.normal());
-    std::vector<int32_t> labels;
-    for (int64_t i = 0; i < kCount; ++i) labels.push_back(static_cast<int32_t>(rng.below(3)));
+    for (int64_t i = 0; i < kOverlapCount * pixels; ++i) logits.push_back(i / pixels == 7 ? -1.0f : rng.normal());
+    for (int64_t i = 0; i < kOverlapCount; ++i) labels.push_back(static_cast<int32_t>(rng.below(3)));
+  }
+  std::vector<float> on(Context& context) const {
+    const BinaryMasks masks = mask_binarize(context, tensor(context, {kOverlapCount, pixels}, logits), 0.5f);
+    return mask_overlap(context, masks.words, masks.areas, tensor(context, {kOverlapCount}, labels))
+        .to_host<float>(context);
+  }
+};
+
+TEST(MaskOverlap, IntersectionOverUnionOfEqualLabels) {
+  for (const int64_t pixels : {200, 1100}) {
+    const OverlapCase at(pixels);
     std::vector<double> expected;
-    for (int64_t i = 0; i < kCount; ++i) {
-      for (int64_t j = 0; j < kCount; ++j) {
+    for (int64_t i = 0; i < kOverlapCount; ++i) {
+      for (int64_t j = 0; j < kOverlapCount; ++j) {
         double both = 0, either = 0;
         for (int64_t p = 0; p < pixels; ++p) {
-          const bool a = logits[static_cast<size_t>(i * pixels + p)] > 0,
-                     b = logits[static_cast<size_t>(j * pixels + p)] > 0;
+          const bool a = at.logits[static_cast<size_t>(i * pixels + p)] > 0,
+                     b = at.logits[static_cast<size_t>(j * pixels + p)] > 0;
           both += a && b;
           either += a || b;
         }
-        const bool counts = i < j && labels[static_cast<size_t>(i)] == labels[static_cast<size_t>(j)] && either > 0;
-        expected.push_back(counts ? both / either : 0);
+        const bool same = at.labels[static_cast<size_t>(i)] == at.labels[static_cast<size_t>(j)];
+        expected.push_back(i < j && same && either > 0 ? both / either : 0);
       }
     }
-    const auto overlaps_on = [&](Context& context) {
-      const BinaryMasks masks = mask_binarize(context, tensor(context, {kCount, pixels}, logits), 0.5f);
-      return mask_overlap(context, masks.words, masks.areas, tensor(context, {kCount}, labels)).to_host<float>(context);
-    };
-    CpuContext one(1), four(4);
-    EXPECT_EQ(overlaps_on(one), overlaps_on(four));
     for_each_backend([&](Context& context) {
-      const std::vector<float> overlaps = overlaps_on(context);
+      const std::vector<float> overlaps = at.on(context);
       ASSERT_EQ(overlaps.size(), expected.size());
       for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(overlaps[i], expected[i], 1e-7) << i;
     });
   }
+}
+
+TEST(MaskOverlap, DoesNotDependOnTheNumberOfThreads) {
+  const OverlapCase at(200);
+  CpuContext one(1), four(4);
+  EXPECT_EQ(at.on(one), at.on(four));
 }
 
 std::vector<float> decay(Context& context, const std::vector<float>& overlaps, const std::vector<float>& scores,
