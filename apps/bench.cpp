@@ -8,6 +8,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/bench_binarize.h"
 #include "apps/bench_data.h"
@@ -20,7 +21,9 @@
 #include "apps/training_step.h"
 #include "apps/verbs.h"
 #include "data/synthetic/scenes.h"
+#include "engine/core/dispatch.h"
 #include "engine/core/memory_table.h"
+#include "engine/core/precision.h"
 #include "engine/core/rng.h"
 #include "kernels/cpu/machine_peak.h"
 
@@ -62,8 +65,30 @@ CpuContext& cpu(Context& context) {
   throw Error(ExitCode::device, "this benchmark measures the cpu backend", "--device cpu");
 }
 
-Json conditions(CpuContext& context) {
-  return {{"processor", describe(find_processor())}, {"threads", context.threads()}, {"precision", "fp32"}};
+Json conditions(const Context& context) {
+  Json conditions = {{"device", backend_name(context.backend())}, {"processor", describe(find_processor())}};
+  if (context.backend() == Backend::cpu) conditions["threads"] = static_cast<const CpuContext&>(context).threads();
+  conditions["precision"] = precision_name(precision_of(context));
+  return conditions;
+}
+
+// The machine's own peak of multiply-adds in GFLOP/s, where the benchmark runs on its processor.
+std::optional<double> peak_of(Context& context) {
+  if (context.backend() != Backend::cpu) return std::nullopt;
+  return measure_fma_peak(static_cast<CpuContext&>(context));
+}
+
+// Waits for a device that works on by itself.
+void synchronize(Context& context) {
+  dispatch(context, [](auto& device) {
+    if constexpr (requires { device.synchronize(); }) device.synchronize();
+  });
+}
+
+std::string machine_text(const Context& context) {
+  return context.backend() == Backend::cpu
+             ? describe(find_processor())
+             : fmt::format("{}, {}", backend_name(context.backend()), precision_name(precision_of(context)));
 }
 
 // Ratio of each median of `now` to that of an earlier file, by the place in the document.
@@ -122,16 +147,18 @@ int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
   const Model model = bench_model(*context, options, false);
   const ModelCost cost = model_cost(read_model_config(options.model), options.batch, height, width);
   const Tensor images = random_images(*context, options.batch, height, width, model.system->size_divisor());
-  const double peak = measure_fma_peak(cpu(*context));
+  const std::optional<double> peak = peak_of(*context);
   const Timing network = time_rounds(options.rounds, [&] {
     Tape tape(*context, Tape::Mode::forward);
     model.system->forward(tape, images);
+    synchronize(*context);
   });
   const std::vector<ImageGeometry> geometry(static_cast<size_t>(options.batch),
                                             ImageGeometry{height, width, height, width});
   const Timing whole = time_rounds(options.rounds, [&] {
     Tape tape(*context, Tape::Mode::forward);
     model.system->detect(tape, images, geometry);
+    synchronize(*context);
   });
   const double gigaflops = 2e-9 * static_cast<double>(cost.macs) / network.median;
   const auto memory = static_cast<double>(context->allocator()->statistics().peak);
@@ -139,19 +166,21 @@ int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
                  {"model", options.model},
                  {"size", options.size},
                  {"batch", options.batch},
-                 {"conditions", conditions(cpu(*context))},
+                 {"conditions", conditions(*context)},
                  {"network", timing_json(network)},
                  {"detect", timing_json(whole)},
                  {"gmac", 1e-9 * static_cast<double>(cost.macs)},
                  {"gflops", gigaflops},
-                 {"fma_peak_gflops", peak},
-                 {"share_of_peak", gigaflops / peak},
                  {"peak_memory_bytes", memory}};
+  if (peak) {
+    result["fma_peak_gflops"] = *peak;
+    result["share_of_peak"] = gigaflops / *peak;
+  }
   if (!common.json) {
     fmt::print("{} at {}, batch {}: {:.2f} GMAC; {}\n", options.model, options.size, options.batch,
-               1e-9 * static_cast<double>(cost.macs), describe(find_processor()));
-    fmt::print("network            {}: {:.0f} GFLOP/s, {:.0f} % of the measured peak of {:.0f}\n", timing_text(network),
-               gigaflops, 100 * gigaflops / peak, peak);
+               1e-9 * static_cast<double>(cost.macs), machine_text(*context));
+    fmt::print("network            {}: {:.0f} GFLOP/s{}\n", timing_text(network), gigaflops,
+               peak ? fmt::format(", {:.0f} % of the measured peak of {:.0f}", 100 * gigaflops / *peak, *peak) : "");
     fmt::print("picture to masks   {}\n", timing_text(whole));
     fmt::print("memory             {} at most\n", format_bytes(memory));
   }
@@ -189,24 +218,27 @@ int run_bench_train(const CommonOptions& common, const BenchOptions& options) {
     }
     batch.geometry.push_back({height, width, height, width});
   }
-  const double peak = measure_fma_peak(cpu(*context));
+  const std::optional<double> peak = peak_of(*context);
   TrainingStep step(*context, model, model.config);
   int64_t iteration = 0;
-  const Timing timing = time_rounds(options.rounds, [&] { step.run(batch, iteration++); });
+  const Timing timing = time_rounds(options.rounds, [&] {
+    step.run(batch, iteration++);
+    synchronize(*context);
+  });
   const double rate = options.batch / timing.median;
   const auto memory = static_cast<double>(context->allocator()->statistics().peak);
   Json result = {{"bench", "train"},
                  {"model", options.model},
                  {"size", options.size},
                  {"batch", options.batch},
-                 {"conditions", conditions(cpu(*context))},
+                 {"conditions", conditions(*context)},
                  {"step", timing_json(timing)},
                  {"images_per_second", rate},
                  {"forward_gmac", 1e-9 * static_cast<double>(cost.macs)},
-                 {"fma_peak_gflops", peak},
                  {"peak_memory_bytes", memory}};
+  if (peak) result["fma_peak_gflops"] = *peak;
   if (!common.json) {
-    fmt::print("{} at {}, batch {}; {}\n", options.model, options.size, options.batch, describe(find_processor()));
+    fmt::print("{} at {}, batch {}; {}\n", options.model, options.size, options.batch, machine_text(*context));
     fmt::print("training step      {}: {:.2f} pictures/s\n", timing_text(timing), rate);
     fmt::print("memory             {} at most\n", format_bytes(memory));
   }
@@ -239,7 +271,7 @@ int run_bench_ops(const CommonOptions& common, const BenchOptions& options) {
   CpuContext one_thread(1);
   const BinarizeBench binarize = bench_binarize(one_thread);
   Json result = Json::parse(ops_bench_json(ops));
-  result["conditions"] = conditions(cpu(*context));
+  result["conditions"] = conditions(*context);
   result["grid_binarize"] = {{"median_ms", binarize.milliseconds},
                              {"fastest_ms", binarize.fastest},
                              {"slowest_ms", binarize.slowest},

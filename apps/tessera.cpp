@@ -10,15 +10,35 @@
 
 #include "apps/verbs.h"
 #include "apps/weights_verbs.h"
+#include "engine/core/conv_tuning.h"
 #include "engine/core/error.h"
+#include "engine/core/precision.h"
 
 namespace tessera {
 namespace {
 
 using Run = std::function<int()>;
 
+// How convolutions compute, in the whole program.
+struct ConvolutionOptions {
+  std::string precision = "fp32";
+  std::string tuning;  // file, empty: none
+} convolutions;
+
+void set_up_convolutions(const ConvolutionOptions& options, const std::string& device) {
+  if (const ConvMath math = parse_precision(options.precision); math != ConvMath::fp32) {
+    set_precision(parse_device(device), math);
+  }
+  if (!options.tuning.empty()) tune_convolutions(parse_device(device), options.tuning);
+}
+
 void add_common(CLI::App* verb, CommonOptions& common) {
   verb->add_option("--device", common.device, "auto, cpu, cuda[:N] or emulated")->capture_default_str();
+  verb->add_option("--precision", convolutions.precision,
+                   "of convolutions on a GPU: fp32, tf32, bf16, fp16 or fp16-chunked")
+      ->capture_default_str();
+  verb->add_option("--tuning", convolutions.tuning,
+                   "file of convolution kernels measured on this GPU; made where absent");
   verb->add_option("--threads", common.threads, "worker threads, 0 = all cores")->capture_default_str();
   verb->add_option("--seed", common.seed, "seed of everything random");
   verb->add_flag("--json", common.json, "machine-readable result on stdout");
@@ -202,6 +222,7 @@ int run(int argc, char** argv) {
                  argc > 1 ? fmt::format("tessera {}", argv[1]).c_str() : "tessera");
     return static_cast<int>(ExitCode::usage);
   }
+  set_up_convolutions(convolutions, common.device);
   return chosen();
 }
 

@@ -1,7 +1,7 @@
 #include "kernels/conv2d_choice.h"
 
 #include <algorithm>
-#include <limits>
+#include <utility>
 
 namespace tessera {
 
@@ -66,22 +66,34 @@ double model_clocks(const ConvWork& work, const TileModel& tile, int splits) {
 
 }  // namespace
 
-ConvChoice choose_conv(const ConvWork& work) {
+std::vector<ConvChoice> conv_candidates(const ConvWork& work, size_t most) {
   const std::span<const TileModel> tiles = work.pass == ConvPass::gather ? std::span<const TileModel>(kGatherTiles)
                                                                          : std::span<const TileModel>(kWeightTiles);
-  ConvChoice best{tiles.front().tile, 1};
-  double least = std::numeric_limits<double>::infinity();
+  std::vector<std::pair<double, ConvChoice>> all;
   for (const TileModel& tile : tiles) {
     for (int splits = 1; splits <= kMostSplits && (splits == 1 || work.depth / splits >= kLeastSplitDepth);
          splits *= 2) {
-      const double clocks = model_clocks(work, tile, splits);
-      if (clocks < least) {
-        least = clocks;
-        best = {tile.tile, splits};
-      }
+      all.push_back({model_clocks(work, tile, splits), {tile.tile, splits}});
     }
   }
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<ConvChoice> best;
+  for (size_t i = 0; i < std::min(most, all.size()); ++i) best.push_back(all[i].second);
   return best;
 }
+
+namespace {
+
+std::shared_ptr<ConvTuner>& held_tuner() {
+  static std::shared_ptr<ConvTuner> tuner;
+  return tuner;
+}
+
+}  // namespace
+
+void set_conv_tuner(std::shared_ptr<ConvTuner> tuner) { held_tuner() = std::move(tuner); }
+ConvTuner* conv_tuner() { return held_tuner().get(); }
+
+ConvChoice choose_conv(const ConvWork& work) { return conv_candidates(work, 1).front(); }
 
 }  // namespace tessera

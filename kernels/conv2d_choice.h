@@ -1,9 +1,13 @@
-// Which tile and how many splits of the depth a convolution kernel of the device runs with. The choice depends on the
-// shape of a call alone, so results keep their bits from run to run and from card to card.
+// Which tile and how many splits of the depth a convolution kernel of the device runs with. By default the choice
+// depends on the shape of a call alone, so results keep their bits from run to run and from card to card; a ConvTuner
+// replaces it by what it measured on this card.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include "kernels/conv2d.h"
 
@@ -35,11 +39,28 @@ struct ConvWork {
   std::span<const int64_t> rows;  // of the maps (gather) or output channels of a group (weight)
   int64_t columns;                // target channels of a group, or taps * input channels of a group
   int64_t groups;
-  int64_t depth;  // taps * channels, or pixels
+  int64_t depth;     // taps * channels, or pixels
+  int64_t taps = 1;  // of the window
 };
 
 // By a model of a card with 84 multiprocessors, see docs/kernels/conv2d.md.
 ConvChoice choose_conv(const ConvWork& work);
+// The choices that the model thinks the best, at most so many, the best one first.
+std::vector<ConvChoice> conv_candidates(const ConvWork& work, size_t most);
+
+// Chooses by measurement; engine/core/conv_tuning.h keeps the results.
+class ConvTuner {
+ public:
+  virtual ~ConvTuner() = default;
+  // measure runs the call with a choice and returns seconds; empty where the device has no clock (the emulator).
+  virtual ConvChoice choose(const ConvWork& work, const std::function<double(const ConvChoice&)>& measure) = 0;
+};
+
+// Who chooses for the calls without a given choice, in the whole program: null (the default) means choose_conv. To be
+// set before the first convolution, for the one GPU that the program uses.
+void set_conv_tuner(std::shared_ptr<ConvTuner> tuner);
+ConvTuner* conv_tuner();
+
 // With a given choice instead: for tests and measurements. `splits` is an upper bound.
 #define TESSERA_CHOSEN_CONV(name, Args)                                        \
   void name(CudaContext& context, const Args& args, const ConvChoice& choice); \

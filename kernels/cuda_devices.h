@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
 namespace tessera {
+
+class CudaContext;
 
 struct CudaDevice {
   std::string name;
@@ -19,5 +22,8 @@ std::vector<CudaDevice> find_cuda_devices();
 
 // How many there are, without asking anything else of them.
 int count_cuda_devices();
+
+// Seconds that the GPU spends on what `work` launches on the context's stream; waits for it.
+double device_seconds(CudaContext& context, const std::function<void()>& work);
 
 }  // namespace tessera

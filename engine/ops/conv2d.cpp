@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/dispatch.h"
+#include "engine/core/precision.h"
 #include "kernels/add.h"
 #include "kernels/conv2d.h"
 #include "kernels/relu.h"
@@ -77,16 +78,18 @@ void backward(BackwardPass& pass, const Convolution& conv, const Shape& x_shape,
   if (pass.needs_gradient(kWeight)) {
     Tensor dweight = Tensor::empty(context, weight_shape, DType::f32, "gradient");
     dispatch(context, [&](auto& backend) {
-      conv2d_backward_weight(backend, {conv.window, conv.maps, pass.saved(kSavedX).template data<float>(),
-                                       dy.data<float>(), scale, dweight.data<float>()});
+      conv2d_backward_weight(
+          backend, {conv.window, conv.maps, pass.saved(kSavedX).template data<float>(), dy.data<float>(), scale,
+                    dweight.data<float>(), gradient_math(precision_of(context))});
     });
     pass.add_gradient(kWeight, std::move(dweight));
   }
   if (pass.needs_gradient(kX)) {
     Tensor dx = Tensor::empty(context, x_shape, DType::f32, "gradient");
     dispatch(context, [&](auto& backend) {
-      conv2d_backward_data(backend, {conv.window, conv.maps, dy.data<float>(),
-                                     pass.saved(kSavedWeight).template data<float>(), scale, dx.data<float>()});
+      conv2d_backward_data(
+          backend, {conv.window, conv.maps, dy.data<float>(), pass.saved(kSavedWeight).template data<float>(), scale,
+                    dx.data<float>(), gradient_math(precision_of(context))});
     });
     pass.add_gradient(kX, std::move(dx));
   }
@@ -115,7 +118,7 @@ Variable run(Tape& tape, const Conv2dInputs& inputs, Convolution conv, const Sha
   dispatch(context, [&](auto& backend) {
     conv2d_forward(backend, {window, conv.maps, inputs.x.value.data<float>(), inputs.weight.value.data<float>(),
                              data_or_null(inputs.scale.value), data_or_null(offset),
-                             data_or_null(inputs.residual.value), y.data<float>(), conv.relu});
+                             data_or_null(inputs.residual.value), y.data<float>(), conv.relu, precision_of(context)});
   });
   std::vector<Tensor> saved(4);
   if (inputs.weight.needs_gradient()) saved[kSavedX] = inputs.x.value;

@@ -5,6 +5,7 @@
 #include "kernels/conv2d.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "kernels/conv2d_choice.h"
 #include "kernels/cuda/conv2d_gather.h"
 #include "kernels/cuda/conv2d_weight.h"
+#include "kernels/cuda_devices.h"
 
 namespace tessera {
 
@@ -137,6 +139,23 @@ void launch_call(DeviceContext& context, GatherCall call, ConvMath math, const C
   }
 }
 
+// Seconds of run(choice) on a GPU; the emulator has no clock.
+template <typename Device, typename Run>
+std::function<double(const ConvChoice&)> stopwatch([[maybe_unused]] Device& context, [[maybe_unused]] const Run& run) {
+  if constexpr (std::is_same_v<Device, CudaContext>) {
+    return [&](const ConvChoice& choice) { return device_seconds(context, [&] { run(choice); }); };
+  } else {
+    return {};
+  }
+}
+
+// run(choice) launches a call. It writes the same places whatever the choice, so measuring it does no harm.
+template <typename Run>
+void run_best(DeviceContext& context, const ConvWork& work, const Run& run) {
+  ConvTuner* tuner = conv_tuner();
+  run(tuner != nullptr ? tuner->choose(work, stopwatch(context, run)) : choose_conv(work));
+}
+
 void run_gather(DeviceContext& context, const GatherCall& call, ConvMath math, const ConvChoice* given) {
   if (given != nullptr) return launch_call(context, call, math, *given);
   std::vector<int64_t> rows;
@@ -145,8 +164,9 @@ void run_gather(DeviceContext& context, const GatherCall& call, ConvMath math, c
     rows.push_back(map.rows);
     depth = std::max<int64_t>(depth, map.depth);
   }
-  launch_call(context, call, math,
-              choose_conv({ConvPass::gather, math, rows, call.args.target_group, call.args.groups, depth}));
+  const int64_t taps = depth / std::max(1, call.args.source_group);
+  run_best(context, {ConvPass::gather, math, rows, call.args.target_group, call.args.groups, depth, taps},
+           [&](const ConvChoice& choice) { launch_call(context, call, math, choice); });
 }
 
 GatherCall forward_call(const Conv2dForwardArgs& args, ConvMath math, const void* x, const void* weight) {
@@ -343,7 +363,7 @@ void run_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs&
   for (const Conv2dMap& map : args.maps) pixels += map.out_rows();
   const int64_t rows[] = {window.group_out()};
   const int64_t columns = window.taps() * stored_channels(math, window.group_in());
-  run(choose_conv({ConvPass::weight, math, rows, columns, window.groups, pixels}));
+  run_best(context, {ConvPass::weight, math, rows, columns, window.groups, pixels, window.taps()}, run);
 }
 
 }  // namespace

@@ -182,6 +182,45 @@ TEST_F(Program, ChecksTheOpsOfADevice) {
   expect_error(run_program({"bench", "ops", "--device", "cpu", "--check-only"}), 2, "--check-only");
 }
 
+// Less than fp32 reaches the convolutions of every verb: the loss of the first step moves, by no more than some
+// roundings of operands do.
+TEST_F(Program, PrecisionOfADevice) {
+  const std::vector<std::pair<std::string, double>> precisions = {
+      {"fp32", 0}, {"tf32", 0x1p-11}, {"bf16", 0x1p-8}, {"fp16", 0x1p-11}};
+  std::map<std::string, double> exact;
+  for (const auto& [precision, rounding] : precisions) {
+    const ProgramResult run =
+        run_program(training(precision, {"train.iterations=1", "--device", "emulated", "--precision", precision}));
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    const std::map<std::string, double> losses = first_losses(path(precision));
+    if (exact.empty()) exact = losses;
+    bool same = true;
+    for (const auto& [part, value] : losses) {
+      same = same && value == exact.at(part);
+      EXPECT_NEAR(value, exact.at(part), 8 * rounding * exact.at(part)) << precision << " " << part;
+    }
+    EXPECT_EQ(same, precision == "fp32");
+  }
+  const ProgramResult bench =
+      run_program({"bench", "infer", "configs/gridmask_fcos_tiny_nuclei.json", "--weights", "random", "--size", "32x32",
+                   "--rounds", "1", "--device", "emulated", "--precision", "bf16", "--json"});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  EXPECT_EQ(json::parse(bench.out)["conditions"]["precision"], "bf16");
+  EXPECT_EQ(json::parse(bench.out)["conditions"]["device"], "emulated");
+}
+
+TEST_F(Program, PrecisionAndTuningAreOfGpus) {
+  const auto with = [&](std::initializer_list<const char*> more) {
+    std::vector<std::string> words = {
+        "predict", "configs/gridmask_fcos_tiny_nuclei.json", images(), "-o", path("none"), "--weights", "random"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_program(words);
+  };
+  expect_error(with({"--device", "cpu", "--precision", "bf16"}), 2, "--precision fp32");
+  expect_error(with({"--device", "emulated", "--precision", "half"}), 2, "fp16-chunked");
+  expect_error(with({"--device", "cpu", "--tuning", "choices.json"}), 2, "--device cuda");
+}
+
 TEST_F(Program, RandomWeightsWhereWeightsAreNotNeeded) {
   const ProgramResult predict =
       run_program({"predict", "configs/gridmask_fcos_tiny_nuclei.json", images() + "/scenes_0000[01].png", "-o",

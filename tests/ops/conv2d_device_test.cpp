@@ -420,6 +420,46 @@ TEST(Conv2dDevice, ChannelSumsOfAnyShape) {
   }
 }
 
+// A tuner is asked for every call that brings no choice of its own, in terms of the operands as they are stored.
+TEST(Conv2dDevice, TunerChooses) {
+  struct Recorder final : ConvTuner {
+    struct Call {
+      ConvPass pass;
+      ConvMath math;
+      int64_t columns, depth, taps;
+      bool operator==(const Call&) const = default;
+    };
+    std::vector<Call> calls;
+    ConvChoice choose(const ConvWork& work, const std::function<double(const ConvChoice&)>&) override {
+      calls.push_back({work.pass, work.math, work.columns, work.depth, work.taps});
+      return {ConvTile::m64n64, 2};
+    }
+  };
+  const Problem problem{{{1, 6, 7, 12, 20, 3, 3, 1, 1, 1}}};
+  const Operands operands(problem);
+  const std::vector<Conv2dMap> maps = problem.maps();
+  for_each_backend([&](Context& context) {
+    if (context.backend() == Backend::cpu) return;
+    const Tensor x = upload(context, operands.x), dy = upload(context, operands.dy),
+                 weight = upload(context, operands.weight);
+    Tensor to_y = Tensor::empty(context, {problem.out_size()});
+    Tensor to_dweight = Tensor::empty(context, {problem.window().weight_elements()});
+    const auto recorder = std::make_shared<Recorder>();
+    set_conv_tuner(recorder);
+    on_device(context, [&](auto& device) {
+      conv2d_forward(device, Conv2dForwardArgs{problem.window(), maps, x.data<float>(), weight.data<float>(), nullptr,
+                                               nullptr, nullptr, to_y.data<float>(), false});
+      conv2d_backward_weight(device, Conv2dBackwardWeightArgs{problem.window(), maps, x.data<float>(), dy.data<float>(),
+                                                              nullptr, to_dweight.data<float>(), ConvMath::bf16});
+    });
+    set_conv_tuner(nullptr);
+    EXPECT_EQ(recorder->calls, (std::vector<Recorder::Call>{{ConvPass::gather, ConvMath::fp32, 20, 108, 9},
+                                                            {ConvPass::weight, ConvMath::bf16, 144, 42, 9}}));
+    expect_near("y", to_y.to_host<float>(context), problem.forward(operands.x, operands.weight),
+                problem.forward(magnitudes(operands.x), magnitudes(operands.weight)), bound_of(ConvMath::fp32, 108));
+  });
+}
+
 TEST(Conv2dDevice, ChoiceFitsTheShape) {
   const auto choice = [](ConvPass pass, std::vector<int64_t> rows, int64_t columns, int64_t groups, int64_t depth) {
     return choose_conv({pass, ConvMath::tf32, rows, columns, groups, depth});
