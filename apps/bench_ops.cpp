@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/bench_shapes.h"
+#include "engine/core/dispatch.h"
 #include "engine/core/rng.h"
 #include "engine/core/tensor.h"
 #include "kernels/conv2d.h"
@@ -16,9 +17,13 @@ namespace tessera {
 
 namespace {
 
-template <typename Call>
-double median_milliseconds(double least_seconds, Call&& call) {
+template <typename Device, typename Call>
+double median_milliseconds(Device& context, double least_seconds, Call&& kernel) {
   using Clock = std::chrono::steady_clock;
+  const auto call = [&] {
+    kernel();
+    if constexpr (requires { context.synchronize(); }) context.synchronize();
+  };
   std::vector<double> times;
   call();
   for (double total = 0; times.size() < 3 || total < 1e3 * least_seconds; total += times.back()) {
@@ -30,14 +35,15 @@ double median_milliseconds(double least_seconds, Call&& call) {
   return times[times.size() / 2];
 }
 
-Tensor random_tensor(CpuContext& context, const Shape& shape, uint64_t sample) {
+Tensor random_tensor(Context& context, const Shape& shape, uint64_t sample) {
   std::vector<float> values(static_cast<size_t>(shape.elements()));
   Rng rng(1, RandomPurpose::test, 200, sample);
   for (float& value : values) value = rng.uniform(-1, 1);
   return Tensor::from_host<float>(context, shape, values);
 }
 
-ConvolutionBench bench_convolution(CpuContext& context, const BenchShape& shape, const std::string& description,
+template <typename Device>
+ConvolutionBench bench_convolution(Device& context, const BenchShape& shape, const std::string& description,
                                    double seconds) {
   const int64_t padding = shape.window / 2;
   const Conv2dWindow window{shape.in, shape.out, shape.window, shape.window, shape.stride, padding, shape.groups};
@@ -50,7 +56,7 @@ ConvolutionBench bench_convolution(CpuContext& context, const BenchShape& shape,
   const Tensor y = Tensor::empty(context, dy.shape()), dx = Tensor::empty(context, x.shape());
   const Tensor dweight = Tensor::empty(context, weight.shape());
   ConvolutionBench result{shape.group, description, map.out_rows() * window.weight_elements()};
-  result.forward_milliseconds = median_milliseconds(seconds, [&] {
+  result.forward_milliseconds = median_milliseconds(context, seconds, [&] {
     conv2d_forward(context, {window,
                              {&map, 1},
                              x.data<float>(),
@@ -61,11 +67,11 @@ ConvolutionBench bench_convolution(CpuContext& context, const BenchShape& shape,
                              y.data<float>(),
                              true});
   });
-  result.data_milliseconds = median_milliseconds(seconds, [&] {
+  result.data_milliseconds = median_milliseconds(context, seconds, [&] {
     conv2d_backward_data(context,
                          {window, {&map, 1}, dy.data<float>(), weight.data<float>(), nullptr, dx.data<float>()});
   });
-  result.weight_milliseconds = median_milliseconds(seconds, [&] {
+  result.weight_milliseconds = median_milliseconds(context, seconds, [&] {
     conv2d_backward_weight(context,
                            {window, {&map, 1}, x.data<float>(), dy.data<float>(), nullptr, dweight.data<float>()});
   });
@@ -74,26 +80,34 @@ ConvolutionBench bench_convolution(CpuContext& context, const BenchShape& shape,
 
 }  // namespace
 
-OpsBench bench_ops(CpuContext& context, const BenchOpsOptions& options) {
-  OpsBench result{context.threads(), measure_fma_peak(context), measure_copy_bandwidth(context), {}};
+OpsBench bench_ops(Context& context, const BenchOpsOptions& options) {
+  OpsBench result;
+  if (context.backend() == Backend::cpu) {
+    auto& cpu = static_cast<CpuContext&>(context);
+    result = {cpu.threads(), measure_fma_peak(cpu), measure_copy_bandwidth(cpu), {}};
+  }
   for (const BenchShape& shape : kBenchShapes) {
     const std::string description = describe(shape);
     if (fmt::format("{} {}", shape.group, description).find(options.filter) == std::string::npos) continue;
-    result.convolutions.push_back(bench_convolution(context, shape, description, options.seconds));
+    dispatch(context, [&](auto& device) {
+      result.convolutions.push_back(bench_convolution(device, shape, description, options.seconds));
+    });
   }
   return result;
 }
 
 void print_ops_bench(const OpsBench& result) {
-  fmt::print("{} threads, {:.0f} GFLOP/s of multiply-adds at best, {:.1f} GB/s of copying\n", result.threads,
-             result.fma_peak, result.copy_bandwidth);
+  if (result.threads > 0) {
+    fmt::print("{} threads, {:.0f} GFLOP/s of multiply-adds at best, {:.1f} GB/s of copying\n", result.threads,
+               result.fma_peak, result.copy_bandwidth);
+  }
   fmt::print("{:<9} {:<46} {:>7}  {:>24}  {:>24}  {:>24}\n", "group", "convolution", "GMAC", "forward  ms GFLOP/s    %",
              "d/dx  ms GFLOP/s    %", "d/dw  ms GFLOP/s    %");
   for (const ConvolutionBench& row : result.convolutions) {
     fmt::print("{:<9} {:<46} {:>7.3f}", row.group, row.description, 1e-9 * static_cast<double>(row.macs));
     for (const double time : {row.forward_milliseconds, row.data_milliseconds, row.weight_milliseconds}) {
-      fmt::print("  {:>10.3f} {:>7.1f} {:>4.0f}%", time, row.gigaflops(time),
-                 100 * row.gigaflops(time) / result.fma_peak);
+      fmt::print("  {:>10.3f} {:>7.1f} {:>5}", time, row.gigaflops(time),
+                 result.fma_peak > 0 ? fmt::format("{:.0f}%", 100 * row.gigaflops(time) / result.fma_peak) : "");
     }
     fmt::print("\n");
   }
@@ -104,8 +118,9 @@ std::string ops_bench_json(const OpsBench& result) {
   for (const ConvolutionBench& row : result.convolutions) {
     const auto pass = [&](double milliseconds) {
       const double speed = row.gigaflops(milliseconds);
-      return nlohmann::ordered_json{
-          {"milliseconds", milliseconds}, {"gigaflops", speed}, {"share_of_peak", speed / result.fma_peak}};
+      nlohmann::ordered_json json{{"milliseconds", milliseconds}, {"gigaflops", speed}};
+      if (result.fma_peak > 0) json["share_of_peak"] = speed / result.fma_peak;
+      return json;
     };
     rows.push_back({{"group", row.group},
                     {"description", row.description},
@@ -114,10 +129,13 @@ std::string ops_bench_json(const OpsBench& result) {
                     {"data_gradient", pass(row.data_milliseconds)},
                     {"weight_gradient", pass(row.weight_milliseconds)}});
   }
-  const nlohmann::ordered_json document{{"threads", result.threads},
-                                        {"fma_peak_gigaflops", result.fma_peak},
-                                        {"copy_gigabytes_per_second", result.copy_bandwidth},
-                                        {"convolutions", rows}};
+  nlohmann::ordered_json document;
+  if (result.threads > 0) {
+    document = {{"threads", result.threads},
+                {"fma_peak_gigaflops", result.fma_peak},
+                {"copy_gigabytes_per_second", result.copy_bandwidth}};
+  }
+  document["convolutions"] = rows;
   return document.dump(2) + "\n";
 }
 

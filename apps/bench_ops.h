@@ -1,4 +1,4 @@
-// Speed of convolutions against the machine's own peak of multiply-adds, measured in the same run.
+// Speed of convolutions; on the CPU against the machine's own peak of multiply-adds, measured in the same run.
 #pragma once
 
 #include <cstdint>
@@ -27,13 +27,14 @@ struct ConvolutionBench {
 };
 
 struct OpsBench {
-  int threads = 0;
-  double fma_peak = 0;        // 1e9 floating point operations per second, all threads
-  double copy_bandwidth = 0;  // 1e9 bytes per second read plus written
+  int threads = 0;            // of the CPU; 0 on a device
+  double fma_peak = 0;        // 1e9 floating point operations per second, all threads; 0 on a device: not measured
+  double copy_bandwidth = 0;  // 1e9 bytes per second read plus written; 0 on a device
   std::vector<ConvolutionBench> convolutions;
 };
 
-OpsBench bench_ops(CpuContext& context, const BenchOpsOptions& options = {});
+// Every timed call ends when the device has finished it.
+OpsBench bench_ops(Context& context, const BenchOpsOptions& options = {});
 
 void print_ops_bench(const OpsBench& result);
 std::string ops_bench_json(const OpsBench& result);

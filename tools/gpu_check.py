@@ -119,8 +119,8 @@ def torch_convolutions(torch, device, descriptions, precision):
 PASSES = ("forward", "data_gradient", "weight_gradient")
 
 
-def our_convolutions(binary, device, math):
-    text = subprocess.run([binary, "bench", "ops", "--device", device, "--json", "-q", *math], capture_output=True, text=True, check=True).stdout
+def our_convolutions(binary, device, options):
+    text = subprocess.run([binary, "bench", "ops", "--device", device, "--json", "-q", *options], capture_output=True, text=True, check=True).stdout
     return {row["description"]: [row[name]["milliseconds"] for name in PASSES] for row in json.loads(text)["convolutions"]}
 
 
@@ -136,7 +136,7 @@ def convolutions(arguments):
         ours, theirs = [], []
         for _ in range(arguments.rounds):
             if arguments.ours:
-                ours.append(our_convolutions(arguments.ours, arguments.device, ["--math", precision]))
+                ours.append(our_convolutions(arguments.ours, arguments.device, ["--precision", precision]))
             if torch:
                 theirs.append(torch_convolutions(torch, arguments.device, ours[-1] if ours else SMALL, precision))
         for description in (ours or theirs or [{}])[0]:
