@@ -8,6 +8,7 @@
 
 #include "apps/bench_shapes.h"
 #include "engine/core/dispatch.h"
+#include "engine/core/precision.h"
 #include "engine/core/rng.h"
 #include "engine/core/tensor.h"
 #include "kernels/conv2d.h"
@@ -55,6 +56,7 @@ ConvolutionBench bench_convolution(Device& context, const BenchShape& shape, con
   const Tensor dy = random_tensor(context, {map.out_rows(), shape.out}, 3);
   const Tensor y = Tensor::empty(context, dy.shape()), dx = Tensor::empty(context, x.shape());
   const Tensor dweight = Tensor::empty(context, weight.shape());
+  const ConvMath math = precision_of(context);
   ConvolutionBench result{shape.group, description, map.out_rows() * window.weight_elements()};
   result.forward_milliseconds = median_milliseconds(context, seconds, [&] {
     conv2d_forward(context, {window,
@@ -65,15 +67,18 @@ ConvolutionBench bench_convolution(Device& context, const BenchShape& shape, con
                              bias.data<float>(),
                              nullptr,
                              y.data<float>(),
-                             true});
+                             true,
+                             math});
   });
   result.data_milliseconds = median_milliseconds(context, seconds, [&] {
-    conv2d_backward_data(context,
-                         {window, {&map, 1}, dy.data<float>(), weight.data<float>(), nullptr, dx.data<float>()});
+    conv2d_backward_data(
+        context,
+        {window, {&map, 1}, dy.data<float>(), weight.data<float>(), nullptr, dx.data<float>(), gradient_math(math)});
   });
   result.weight_milliseconds = median_milliseconds(context, seconds, [&] {
-    conv2d_backward_weight(context,
-                           {window, {&map, 1}, x.data<float>(), dy.data<float>(), nullptr, dweight.data<float>()});
+    conv2d_backward_weight(
+        context,
+        {window, {&map, 1}, x.data<float>(), dy.data<float>(), nullptr, dweight.data<float>(), gradient_math(math)});
   });
   return result;
 }
