@@ -8,8 +8,8 @@
 #   conformance  every wrapper of a hardware instruction: bits in, bits out, recorded for the emulator to replay
 #   sanitizer    compute-sanitizer memcheck and racecheck over small cases
 #   ops          convolutions of ours and of PyTorch (cuDNN) on the same shapes, rounds in turn
-#   infer        the whole network, batch 1 and 16, beside the convolutions' own sum
-#   train        one training step, batch 8
+#   infer        the whole network and its detections, batch 1 and 16 (ours alone)
+#   train        one training step, batch 8 (ours alone)
 #   start        from the start of the program to its end without work
 #
 # --deadline   seconds for all of it, 540 when absent; a stage without time is "left out" or "cut off", never "passed"

@@ -7,20 +7,11 @@
 #include <vector>
 
 #include "engine/autograd/parameter_store.h"
-#include "engine/core/rng.h"
+#include "tests/golden/formula.h"
 
 namespace tessera::testing_support {
 
-// In [-0.5, 0.5): a 32-bit mix of the low half of FNV-1a(name) and the index.
-inline float formula_noise(std::string_view name, size_t index) {
-  uint32_t x = static_cast<uint32_t>(index) * 2654435761u + static_cast<uint32_t>(hash_name(name));
-  x ^= x >> 16;
-  x *= 0x7feb352du;
-  x ^= x >> 15;
-  x *= 0x846ca68bu;
-  x ^= x >> 16;
-  return static_cast<float>(x * 0x1p-32 - 0.5);
-}
+using golden::formula_noise;
 
 // Convolutions: noise * 3.4 / sqrt(fan in); variances and scales of norms: 1 + noise; bias of the class logits: noise -
 // 2; everything else: noise / 2.
