@@ -19,7 +19,7 @@ namespace tessera {
 namespace {
 
 template <typename Device, typename Call>
-double median_milliseconds(Device& context, double least_seconds, Call&& kernel) {
+PassTiming time_pass(Device& context, double least_seconds, Call&& kernel) {
   using Clock = std::chrono::steady_clock;
   const auto call = [&] {
     kernel();
@@ -32,8 +32,8 @@ double median_milliseconds(Device& context, double least_seconds, Call&& kernel)
     call();
     times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
   }
-  std::nth_element(times.begin(), times.begin() + static_cast<int64_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
+  std::sort(times.begin(), times.end());
+  return {times[times.size() / 2], times.front()};
 }
 
 Tensor random_tensor(Context& context, const Shape& shape, uint64_t sample) {
@@ -58,7 +58,7 @@ ConvolutionBench bench_convolution(Device& context, const BenchShape& shape, con
   const Tensor dweight = Tensor::empty(context, weight.shape());
   const ConvMath math = precision_of(context);
   ConvolutionBench result{shape.group, description, map.out_rows() * window.weight_elements()};
-  result.forward_milliseconds = median_milliseconds(context, seconds, [&] {
+  result.forward = time_pass(context, seconds, [&] {
     conv2d_forward(context, {window,
                              {&map, 1},
                              x.data<float>(),
@@ -70,12 +70,12 @@ ConvolutionBench bench_convolution(Device& context, const BenchShape& shape, con
                              true,
                              math});
   });
-  result.data_milliseconds = median_milliseconds(context, seconds, [&] {
+  result.data_gradient = time_pass(context, seconds, [&] {
     conv2d_backward_data(
         context,
         {window, {&map, 1}, dy.data<float>(), weight.data<float>(), nullptr, dx.data<float>(), gradient_math(math)});
   });
-  result.weight_milliseconds = median_milliseconds(context, seconds, [&] {
+  result.weight_gradient = time_pass(context, seconds, [&] {
     conv2d_backward_weight(
         context,
         {window, {&map, 1}, x.data<float>(), dy.data<float>(), nullptr, dweight.data<float>(), gradient_math(math)});
@@ -110,9 +110,10 @@ void print_ops_bench(const OpsBench& result) {
              "d/dx  ms GFLOP/s    %", "d/dw  ms GFLOP/s    %");
   for (const ConvolutionBench& row : result.convolutions) {
     fmt::print("{:<9} {:<46} {:>7.3f}", row.group, row.description, 1e-9 * static_cast<double>(row.macs));
-    for (const double time : {row.forward_milliseconds, row.data_milliseconds, row.weight_milliseconds}) {
-      fmt::print("  {:>10.3f} {:>7.1f} {:>5}", time, row.gigaflops(time),
-                 result.fma_peak > 0 ? fmt::format("{:.0f}%", 100 * row.gigaflops(time) / result.fma_peak) : "");
+    for (const PassTiming& pass : {row.forward, row.data_gradient, row.weight_gradient}) {
+      const double speed = row.gigaflops(pass);
+      fmt::print("  {:>10.3f} {:>7.1f} {:>5}", pass.fastest, speed,
+                 result.fma_peak > 0 ? fmt::format("{:.0f}%", 100 * speed / result.fma_peak) : "");
     }
     fmt::print("\n");
   }
@@ -121,18 +122,18 @@ void print_ops_bench(const OpsBench& result) {
 std::string ops_bench_json(const OpsBench& result) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const ConvolutionBench& row : result.convolutions) {
-    const auto pass = [&](double milliseconds) {
-      const double speed = row.gigaflops(milliseconds);
-      nlohmann::ordered_json json{{"milliseconds", milliseconds}, {"gigaflops", speed}};
+    const auto json_of = [&](const PassTiming& pass) {
+      const double speed = row.gigaflops(pass);
+      nlohmann::ordered_json json{{"median_ms", pass.median}, {"fastest_ms", pass.fastest}, {"gigaflops", speed}};
       if (result.fma_peak > 0) json["share_of_peak"] = speed / result.fma_peak;
       return json;
     };
     rows.push_back({{"group", row.group},
                     {"description", row.description},
                     {"macs", row.macs},
-                    {"forward", pass(row.forward_milliseconds)},
-                    {"data_gradient", pass(row.data_milliseconds)},
-                    {"weight_gradient", pass(row.weight_milliseconds)}});
+                    {"forward", json_of(row.forward)},
+                    {"data_gradient", json_of(row.data_gradient)},
+                    {"weight_gradient", json_of(row.weight_gradient)}});
   }
   nlohmann::ordered_json document;
   if (result.threads > 0) {

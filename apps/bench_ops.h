@@ -14,16 +14,21 @@ struct BenchOpsOptions {
   double seconds = 0.3;  // of measuring per row and pass, at least three calls
 };
 
-// Median time of one call of each pass.
+// One pass of a convolution, over repeated calls.
+struct PassTiming {
+  double median = 0, fastest = 0;  // milliseconds
+};
+
 struct ConvolutionBench {
   std::string
       group;  // "detector" (ResNet-50, FPN, FCOS at 800 x 1344, batch 1), "grouped", "small" (training, batch 8)
   std::string description;
   int64_t macs = 0;  // of one pass
-  double forward_milliseconds = 0, data_milliseconds = 0, weight_milliseconds = 0;
+  PassTiming forward, data_gradient, weight_gradient;
 
-  // 1e9 floating point operations per second, two per multiply-add.
-  double gigaflops(double milliseconds) const { return 2e-6 * static_cast<double>(macs) / milliseconds; }
+  // 1e9 floating point operations per second, two per multiply-add, of the fastest call: the peak beside it is that of
+  // the fastest round, too.
+  double gigaflops(const PassTiming& pass) const { return 2e-6 * static_cast<double>(macs) / pass.fastest; }
 };
 
 struct OpsBench {

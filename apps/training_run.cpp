@@ -272,7 +272,7 @@ class TrainingRun {
   const ModelEvaluation& evaluate(TrainingRunResult& result) {
     result.evaluation = evaluate_model(*context_, *model_, *evaluation_set_, common_.quiet);
     result.evaluated = true;
-    if (!common_.quiet) fmt::print(stderr, "{}", evaluation_line(result.evaluation));
+    if (!common_.quiet) fmt::print(stderr, "{}\n", evaluation_line(result.evaluation));
     return result.evaluation;
   }
 

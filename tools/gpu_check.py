@@ -121,7 +121,7 @@ PASSES = ("forward", "data_gradient", "weight_gradient")
 
 def our_convolutions(binary, device, options):
     text = subprocess.run([binary, "bench", "ops", "--device", device, "--json", "-q", *options], capture_output=True, text=True, check=True).stdout
-    return {row["description"]: [row[name]["milliseconds"] for name in PASSES] for row in json.loads(text)["convolutions"]}
+    return {row["description"]: [row[name]["median_ms"] for name in PASSES] for row in json.loads(text)["convolutions"]}
 
 
 def convolutions(arguments):

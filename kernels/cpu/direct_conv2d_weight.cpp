@@ -276,13 +276,14 @@ class WeightWorker {
   std::vector<float> dy_, x_, unrolled_;
 };
 
-// Divides dweight into rectangles, about four per thread. The bits of the result do not depend on the division.
+// Divides dweight into rectangles, one per thread: every further one would pack x or dy once more. The bits of the
+// result do not depend on the division.
 std::vector<WeightTask> divide(const WeightProblem& problem, int threads) {
   const Conv2dWindow& window = problem.args.window;
   const int64_t c_step = 2 * kLanes, o_step = problem.channels <= kLanes ? kSlimRows : kTileRows;
   const int64_t c_tiles = (problem.channels + c_step - 1) / c_step,
                 o_tiles = (window.group_out() + o_step - 1) / o_step;
-  const int64_t wanted = threads > 1 ? 4 * threads : 1, group_parts = std::min(window.groups, wanted);
+  const int64_t wanted = threads, group_parts = std::min(window.groups, wanted);
   int64_t c_parts = 1, o_parts = 1;
   while (group_parts * c_parts * o_parts < wanted) {
     // Every part of the outputs would unroll the window again.

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kBlockCells = 96;   // cells of a task: their source rows stay in the second-level cache
 constexpr int64_t kPanelDepth = 256;  // products summed in registers before the sums go to memory: 16 KiB of weights
-constexpr int64_t kFewChannels = 16;  // below, neighbours are copied into one row first
+constexpr int64_t kFewChannels = 16;  // below, neighbouring taps are read as one
 constexpr int64_t kLine = 16;         // floats of a line of the cache
 constexpr int kNarrowRows = 8;        // rows of a tile that is one register wide
 static_assert(kBlockCells % kTileRows == 0 && kBlockCells % kNarrowRows == 0);
@@ -26,11 +26,22 @@ struct TileEnd {
   bool relu;
 };
 
-// Rows x Registers sums, in registers from the first product to the last. rows: pointers, kBlockCells per tap. A
-// function of its own, or the pointers of the caller take the place of those of the rows.
+// ReLU; keeps NaN.
+[[gnu::always_inline]] inline Vector rectified(Vector value) { return Vector{} > value ? Vector{} : value; }
+
+// Where a whole tile goes: the rows of the destination, at the tile's first channel.
+struct TileTarget {
+  float* const* rows;
+  int64_t offset;
+  const TileEnd& end;
+};
+
+// Rows x Registers sums, in registers from the first product to the last; finished and written to the target, or, where
+// that is null, to `sums` as they are. rows: pointers, kBlockCells per tap. A function of its own, or the pointers of
+// the caller take the place of those of the rows.
 template <int Rows, int Registers>
 [[gnu::noinline]] void multiply_rows(const float* const* rows, int64_t taps, int64_t offset, int64_t channels,
-                                     const float* panel, Vector* sums) {
+                                     const float* panel, const TileTarget* target, Vector* sums) {
   Vector sum[Rows][Registers] = {};
   for (int64_t tap = 0; tap < taps; ++tap) {
     const float* a[Rows];
@@ -48,11 +59,30 @@ template <int Rows, int Registers>
       panel += Registers * kLanes;
     }
   }
+  const auto for_each = [&](auto&& visit) [[gnu::always_inline]] {
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
+    for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < Registers; ++v) sums[r * Registers + v] = sum[r][v];
+      for (int v = 0; v < Registers; ++v) visit(r, v, sum[r][v]);
+    }
+  };
+  if (target == nullptr) {
+    for_each([&](int r, int v, Vector& value) { sums[r * Registers + v] = value; });
+    return;
   }
+  const TileEnd& end = target->end;
+  const auto at = [&](int r, int v) { return target->rows[r] + target->offset + v * kLanes; };
+  if (!end.first) for_each([&](int r, int v, Vector& value) { value += load_vector(at(r, v)); });
+  if (end.last) {
+    if (end.bias != nullptr) {
+      for_each([&](int, int v, Vector& value) { value += load_vector(end.bias + v * kLanes); });
+    }
+    if (end.residual != nullptr) {
+      for_each([&](int r, int v, Vector& value) { value += load_vector(end.residual + (at(r, v) - end.dest)); });
+    }
+    if (end.relu) for_each([&](int, int, Vector& value) { value = rectified(value); });
+  }
+  for_each([&](int r, int v, Vector& value) { store_vector(at(r, v), value); });
 }
 
 // One register of channels in groups of Group: lane l sums over the channels of its group, found in the same register.
@@ -79,19 +109,19 @@ template <int Rows, int Group>
   for (int r = 0; r < Rows; ++r) sums[r] = sum[r];
 }
 
-// Adds the sums to the destination, or finishes them. Full: every lane is a channel.
-template <int Registers, bool Full>
+// Adds the sums to the destination, or finishes them: tiles that are not whole.
+template <int Registers>
 void finish_tile(const Vector* sums, float* const* dest, int64_t dest_offset, int64_t count, const TileEnd& end) {
   for (int64_t r = 0; r < count; ++r) {
     for (int v = 0; v < Registers; ++v) {
-      const int64_t lanes = Full ? kLanes : end.lanes - v * kLanes;
+      const int64_t lanes = end.lanes - v * kLanes;
       float* to = dest[r] + dest_offset + v * kLanes;
       Vector value = sums[r * Registers + v];
       if (!end.first) value += load_lanes(to, lanes);
       if (end.last) {
         if (end.bias != nullptr) value += load_lanes(end.bias + v * kLanes, lanes);
         if (end.residual != nullptr) value += load_lanes(end.residual + (to - end.dest), lanes);
-        if (end.relu) value = value < 0.0f ? Vector{} : value;  // keeps NaN
+        if (end.relu) value = rectified(value);
       }
       store_lanes(to, value, lanes);
     }
@@ -108,28 +138,23 @@ class CellBlock {
     count_ = count;
     taps_ = grid.tap_count;
     depth_ = product_.source_channels;
-    const bool copies = product_.groups == 1 && product_.lane_group == 0 && depth_ < kFewChannels && taps_ > 1;
-    if (copies) {
-      find_runs(grid);
+    const bool by_runs = product_.groups == 1 && product_.lane_group == 0 && depth_ < kFewChannels && find_runs(grid);
+    if (by_runs) {
+      taps_ = static_cast<int64_t>(runs_.size());
+      depth_ *= run_length_;
       copies_.resize(static_cast<size_t>(kBlockCells * taps_ * depth_));
     }
     for (int64_t i = 0; i < kBlockCells; ++i) {
       const int64_t cell = begin + std::min(i, count - 1);
       const int64_t x = cell % grid.width, y = cell / grid.width % grid.height, n = cell / grid.width / grid.height;
-      if (copies) {
-        float* copy = &copies_[static_cast<size_t>(i * taps_ * depth_)];
-        rows_[static_cast<size_t>(i)] = copy;
-        if (i < count) copy_neighbours(grid, n, y, x, copy);
+      if (by_runs) {
+        find_run_neighbours(grid, n, y, x, i);
       } else {
         find_neighbours(grid, n, y, x, i);
       }
       const int64_t row = grid.dest_row + (n * grid.dest_height + grid.dest_y + y * grid.dest_step) * grid.dest_width +
                           grid.dest_x + x * grid.dest_step;
       dest_[i] = product_.dest + row * product_.groups * product_.dest_channels;
-    }
-    if (copies) {
-      depth_ *= taps_;
-      taps_ = 1;
     }
   }
 
@@ -158,55 +183,56 @@ class CellBlock {
     }
   }
 
-  // Taps that lie side by side in the source, in order.
-  void find_runs(const GatherGrid& grid) {
+  // Few channels: taps that lie side by side in the source are read as one of as many channels. False where they do
+  // not fall into runs of one length.
+  bool find_runs(const GatherGrid& grid) {
     runs_.clear();
+    int64_t length = 0;
     for (int64_t t = 0; t < taps_; ++t) {
       const GatherTap& tap = product_.taps[static_cast<size_t>(grid.tap_begin + t)];
-      if (!runs_.empty() && runs_.back().tap.dy == tap.dy && runs_.back().tap.dx + runs_.back().length == tap.dx) {
-        ++runs_.back().length;
+      if (!runs_.empty() && runs_.back().dy == tap.dy && runs_.back().dx + length == tap.dx) {
+        ++length;
       } else {
-        runs_.push_back({tap, 1});
+        if (runs_.size() > 1 && length != run_length_) return false;
+        run_length_ = length;
+        runs_.push_back(tap);
+        length = 1;
       }
     }
+    if (runs_.size() > 1 && length != run_length_) return false;
+    run_length_ = length;
+    return length > 1;
   }
 
-  // Few channels: one long row per cell instead of a pointer per tap.
-  void copy_neighbours(const GatherGrid& grid, int64_t n, int64_t y, int64_t x, float* copy) const {
+  // A run that reaches over the border is copied, with zeros for what lies outside.
+  void find_run_neighbours(const GatherGrid& grid, int64_t n, int64_t y, int64_t x, int64_t cell) {
     const float* source = image(grid, n);
     const int64_t channels = product_.source_channels;
-    for (const Run& run : runs_) {
-      const int64_t sy = y * grid.source_step + run.tap.dy, sx = x * grid.source_step + run.tap.dx;
+    for (int64_t t = 0; t < taps_; ++t) {
+      const GatherTap& first_tap = runs_[static_cast<size_t>(t)];
+      const int64_t sy = y * grid.source_step + first_tap.dy, sx = x * grid.source_step + first_tap.dx;
+      const float*& row = rows_[static_cast<size_t>(t * kBlockCells + cell)];
+      const float* from = source + (sy * grid.source_width + sx) * channels;
       const bool row_inside = sy >= 0 && sy < grid.source_height;
-      const int64_t first = row_inside ? std::clamp<int64_t>(-sx, 0, run.length) : run.length;
-      const int64_t last = row_inside ? std::clamp<int64_t>(grid.source_width - sx, first, run.length) : run.length;
-      std::fill_n(copy, first * channels, 0.0f);
-      if (first < last) {
-        copy_floats(copy + first * channels, source + (sy * grid.source_width + sx + first) * channels,
-                    (last - first) * channels);
+      if (row_inside && sx >= 0 && sx + run_length_ <= grid.source_width) {
+        row = from;
+        continue;
       }
-      std::fill_n(copy + last * channels, (run.length - last) * channels, 0.0f);
-      copy += run.length * channels;
+      float* copy = &copies_[static_cast<size_t>((cell * taps_ + t) * depth_)];
+      row = copy;
+      const int64_t first = row_inside ? std::clamp<int64_t>(-sx, 0, run_length_) : run_length_;
+      const int64_t last = row_inside ? std::clamp<int64_t>(grid.source_width - sx, first, run_length_) : first;
+      std::fill_n(copy, first * channels, 0.0f);
+      std::copy(from + first * channels, from + last * channels, copy + first * channels);
+      std::fill_n(copy + last * channels, (run_length_ - last) * channels, 0.0f);
     }
   }
 
-  // Faster than memcpy for the few dozen floats of a run.
-  [[gnu::always_inline]] static void copy_floats(float* to, const float* from, int64_t count) {
-    int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) store_vector(to + i, load_vector(from + i));
-    if (i == count) return;
-    if (count >= kLanes) return store_vector(to + count - kLanes, load_vector(from + count - kLanes));
-    for (; i < count; ++i) to[i] = from[i];
-  }
-
-  struct Run {
-    GatherTap tap;  // the first
-    int64_t length;
-  };
   const GatheredProduct& product_;
   const float* zeros_;
   std::vector<const float*> rows_;  // [tap][cell]
-  std::vector<Run> runs_;
+  std::vector<GatherTap> runs_;     // first tap of each
+  int64_t run_length_ = 0;
   std::vector<float> copies_;
   float* dest_[kBlockCells] = {};
   int64_t count_ = 0, taps_ = 0, depth_ = 0;
@@ -217,16 +243,20 @@ class CellBlock {
 template <int Rows, int Registers>
 void multiply_panel(const CellBlock& block, int64_t tap, int64_t taps, int64_t offset, int64_t channels,
                     const float* panel, const float* next, int64_t dest_offset, const TileEnd& end) {
-  Vector sums[Rows * Registers];
   const int64_t lines = taps * channels * Registers * kLanes / kLine;
   const int64_t share = (lines * Rows + block.count() - 1) / block.count() * kLine;
   const bool full = end.lanes >= Registers * kLanes;
   for (int64_t cell = 0; cell < block.count(); cell += Rows) {
     for (int64_t i = 0; i < share; i += kLine) __builtin_prefetch(next + i);
     next += share;
-    multiply_rows<Rows, Registers>(block.rows(tap, cell), taps, offset, channels, panel, sums);
-    const auto finish = full ? finish_tile<Registers, true> : finish_tile<Registers, false>;
-    finish(sums, block.dest(cell), dest_offset, std::min<int64_t>(Rows, block.count() - cell), end);
+    if (full && block.count() - cell >= Rows) {
+      const TileTarget target{block.dest(cell), dest_offset, end};
+      multiply_rows<Rows, Registers>(block.rows(tap, cell), taps, offset, channels, panel, &target, nullptr);
+      continue;
+    }
+    Vector sums[Rows * Registers];
+    multiply_rows<Rows, Registers>(block.rows(tap, cell), taps, offset, channels, panel, nullptr, sums);
+    finish_tile<Registers>(sums, block.dest(cell), dest_offset, std::min<int64_t>(Rows, block.count() - cell), end);
   }
 }
 
@@ -242,8 +272,7 @@ void run_lane_groups(const GatheredProduct& product, const CellBlock& block, int
     for (int64_t cell = 0; cell < block.count(); cell += kTileRows) {
       Vector sums[kTileRows];
       multiply_lane_groups<kTileRows, Group>(block.rows(0, cell), block.taps(), offset, panel, sums);
-      finish_tile<1, true>(sums, block.dest(cell), offset, std::min<int64_t>(kTileRows, block.count() - cell),
-                           tile_end);
+      finish_tile<1>(sums, block.dest(cell), offset, std::min<int64_t>(kTileRows, block.count() - cell), tile_end);
     }
   }
 }
