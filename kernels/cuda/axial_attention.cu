@@ -8,9 +8,9 @@
 //   pair_gradient   thread = key; sums dk and dv over the queries
 // A head of more than E = 32 channels is cut into slices of E: one block per slice of the results, which sums the
 // scores over all slices first. Channels beyond the head are zeros. Per head and cell of a line of L: forward 2 L e
-// multiply-adds, backward 9 L e (5 if nothing were computed twice) and about 8 e and 24 e bytes: with L around 64,
-// arithmetic in f32 is the limit, not bandwidth. No atomics, all sums in order of the cells: the same bits in every
-// run.
+// multiply-adds and 16 e bytes, backward 9 L e (5 if nothing were computed twice) and 44 e: memory is the limit below L
+// of about 150 forward and 100 backward, arithmetic beyond (docs/kernels/attention.md). No atomics, all sums in order
+// of the cells: the same bits in every run.
 #include "kernels/axial_attention.h"
 
 #include <algorithm>
