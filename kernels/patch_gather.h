@@ -29,11 +29,12 @@ struct PatchGatherForwardArgs {
 struct PatchGatherBackwardArgs {
   const float* dpatches;  // [J, 9, C]
   const int32_t* rows;    // [J]; repeats add up, in the order of j
-  float* dx;              // [R, C], zeroed by the caller
+  float* dx;              // [R, C], zeros when called
   const PatchLevel* levels;
   int64_t level_count;
   int64_t count;
   int64_t channels;
+  int64_t row_count;  // R
 };
 
 TESSERA_KERNEL(patch_gather_forward, PatchGatherForwardArgs);

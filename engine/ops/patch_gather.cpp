@@ -22,7 +22,7 @@ Variable patch_gather(Tape& tape, const Pyramid& x, const Tensor& rows) {
     dispatch(pass.context(), [&](auto& backend) {
       patch_gather_backward(
           backend, {dpatches.data<float>(), pass.saved(0).template data<int32_t>(), dx.data<float>(), levels.data(),
-                    static_cast<int64_t>(levels.size()), dpatches.extent(0), shape[1]});
+                    static_cast<int64_t>(levels.size()), dpatches.extent(0), shape[1], shape[0]});
     });
     pass.add_gradient(0, std::move(dx));
   });

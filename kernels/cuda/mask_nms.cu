@@ -4,23 +4,23 @@
 // a block of 32 x 8 threads owns 32 columns: lane = column, so a warp reads consecutive overlaps; thread row y takes
 // rows y, y + 8, ... First the greatest overlap of every mask with one before it, then its least factor. 4 M^2 bytes
 // twice, a few operations in double per overlap of masks that meet: the launches are the limit. Greedy: a warp votes on
-// 64 overlaps of a row; then one block goes over the masks 64 at a time, one thread chooses among them, all threads
-// join what the chosen remove.
+// 64 overlaps of a row, then one block chooses (greedy_choice.h).
 #include "kernels/mask_nms.h"
 
 #include <cmath>
 
+#include "kernels/cuda/greedy_choice.h"
 #include "kernels/cuda/warp.h"
 
 namespace tessera {
 
 namespace {
 
-using Word = unsigned long long;
+using Word = SuppressionWord;
 
 constexpr int kSide = 16, kTile = 2 * kSide, kTileWords = 16;
 constexpr int kColumns = 32, kRows = 8;
-constexpr int kVoteThreads = 256, kChooseThreads = 256, kWordBits = 64;
+constexpr int kVoteThreads = 256, kChooseThreads = 256, kWordBits = kSuppressionBits;
 
 // Block (tile of later masks, tile of masks).
 __global__ void __launch_bounds__(kSide* kSide) overlap_tiles(MaskOverlapArgs args) {
@@ -127,37 +127,9 @@ __global__ void __launch_bounds__(kVoteThreads) vote_words(GreedyNmsArgs args, i
 
 __global__ void __launch_bounds__(kChooseThreads)
     choose_kernel(GreedyNmsArgs args, int64_t words, const Word* removes) {
-  Word* const removed = dynamic_shared<Word>();  // [words]
-  SHARED(own_words, Word[kWordBits]);
-  SHARED(chosen, Word);
-  for (int64_t word = threadIdx.x; word < words; word += kChooseThreads) removed[word] = 0;
-  for (int64_t tile = 0; tile < words; ++tile) {
-    const int64_t first = tile * kWordBits;
-    const int size = static_cast<int>(min(args.count - first, int64_t{kWordBits}));
-    const Word* rows = removes + first * words;
-    if (static_cast<int>(threadIdx.x) < size) own_words[threadIdx.x] = rows[threadIdx.x * words + tile];
-    __syncthreads();
-    if (threadIdx.x == 0) {
-      Word left = ~removed[tile] & (~Word{0} >> (kWordBits - size)), taken = 0;
-      while (left != 0) {
-        const int best = __ffsll(static_cast<long long>(left)) - 1;
-        taken |= Word{1} << best;
-        left &= ~own_words[best] & ~(Word{1} << best);
-      }
-      chosen = taken;
-    }
-    __syncthreads();
-    const Word taken = chosen;
-    for (int64_t word = tile + 1 + threadIdx.x; word < words; word += kChooseThreads) {
-      Word gone = 0;
-      for (Word left = taken; left != 0; left &= left - 1) {
-        gone |= rows[(__ffsll(static_cast<long long>(left)) - 1) * words + word];
-      }
-      removed[word] |= gone;
-    }
+  choose_greedily(removes, words, args.count, args.count, [&](int64_t first, int size, Word taken, int64_t) {
     if (static_cast<int>(threadIdx.x) < size) args.kept[first + threadIdx.x] = taken >> threadIdx.x & 1;
-    __syncthreads();
-  }
+  });
 }
 
 }  // namespace
@@ -180,8 +152,7 @@ void greedy_nms(DeviceContext& context, const GreedyNmsArgs& args) {
   Scratch<Word> removes(context, static_cast<size_t>(args.count * words));
   launch(vote_words, grid_for(args.count * words * 32, kVoteThreads), kVoteThreads, 0, context, args, words,
          removes.data());
-  launch(choose_kernel, 1, kChooseThreads, static_cast<size_t>(words) * sizeof(Word), context, args, words,
-         removes.data());
+  launch(choose_kernel, 1, kChooseThreads, greedy_choice_bytes(words), context, args, words, removes.data());
 }
 
 }  // namespace tessera

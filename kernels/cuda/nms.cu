@@ -3,10 +3,7 @@
 //      in the sorted list. No sort has fewer launches, and 5,000 candidates are 25 M comparisons
 //   2. overlap: a block of 64 threads owns 64 x 64 pairs; a thread makes one 64-bit word, bit j set when sorted
 //      candidate j, later than its own, would be suppressed by it
-//   3. choose: one block per image goes over the sorted candidates, 64 at a time. Those of the 64 that survive are
-//   found
-//      one after the other in a word, then their words are joined to what is suppressed by all threads. It ends when
-//      the result is full
+//   3. choose: one block per image goes over the sorted candidates (greedy_choice.h) and ends when the result is full
 // Bytes: capacity^2 / 8 for the words of an image (3.1 MB for 5,000; only the upper half is written, only the rows of
 // kept candidates are read). 12.5 M overlaps of 15 operations.
 #include "kernels/nms.h"
@@ -14,15 +11,16 @@
 #include <cmath>
 
 #include "kernels/cuda/candidate_list.h"
+#include "kernels/cuda/greedy_choice.h"
 #include "kernels/cuda/warp.h"
 
 namespace tessera {
 
 namespace {
 
-using Word = unsigned long long;
+using Word = SuppressionWord;
 
-constexpr int kRankThreads = 256, kTile = 64, kChooseThreads = 256;
+constexpr int kRankThreads = 256, kTile = kSuppressionBits, kChooseThreads = 256;
 
 struct Sorted {
   float4* boxes;     // [images, capacity] best first
@@ -111,47 +109,17 @@ __global__ void __launch_bounds__(kTile)
 }
 
 __global__ void __launch_bounds__(kChooseThreads) choose_kernel(Sorted sorted, CandidateArgs from, CandidateArgs to) {
-  Word* const removed = dynamic_shared<Word>();  // [words] bit set: suppressed by a kept candidate
-  SHARED(own_words, Word[kTile]);
-  SHARED(chosen, Word);
   const int64_t image = blockIdx.x, begin = image * from.capacity, count = sorted.counts[image];
-  const int64_t tiles = ceil_div<int64_t>(count, kTile);
-  for (int64_t word = threadIdx.x; word < tiles; word += kChooseThreads) removed[word] = 0;
-  int64_t kept = 0;
-  for (int64_t tile = 0; tile < tiles && kept < to.capacity; ++tile) {
-    const int64_t first = tile * kTile;
-    const Word* rows = sorted.suppressed + (begin + first) * sorted.words;
-    const int size = static_cast<int>(min(count - first, int64_t{kTile}));
-    if (static_cast<int>(threadIdx.x) < size) own_words[threadIdx.x] = rows[threadIdx.x * sorted.words + tile];
-    __syncthreads();
-    if (threadIdx.x == 0) {
-      Word left = ~removed[tile] & (~Word{0} >> (kTile - size)), taken = 0;
-      for (int64_t room = to.capacity - kept; left != 0 && room > 0; --room) {
-        const int best = __ffsll(static_cast<long long>(left)) - 1;
-        taken |= Word{1} << best;
-        left &= ~own_words[best] & ~(Word{1} << best);
-      }
-      chosen = taken;
-    }
-    __syncthreads();
-    const Word taken = chosen;
-    for (int64_t word = tile + 1 + threadIdx.x; word < tiles; word += kChooseThreads) {
-      Word gone = 0;
-      for (Word left = taken; left != 0; left &= left - 1) {
-        gone |= rows[(__ffsll(static_cast<long long>(left)) - 1) * sorted.words + word];
-      }
-      removed[word] |= gone;
-    }
-    if (static_cast<int>(threadIdx.x) < size && (taken >> threadIdx.x & 1) != 0) {
-      const int64_t place = kept + __popcll(taken & ((Word{1} << threadIdx.x) - 1));
-      const float4 box = sorted.boxes[begin + first + threadIdx.x];
-      const int64_t source = begin + sorted.places[begin + first + threadIdx.x];
-      write_candidate(to, image * to.capacity + place,
-                      {{box.x, box.y, box.z, box.w}, from.scores[source], from.classes[source], from.rows[source]});
-    }
-    kept += __popcll(taken);
-    __syncthreads();
-  }
+  const Word* removes = sorted.suppressed + begin * sorted.words;
+  const int64_t kept = choose_greedily(
+      removes, sorted.words, count, to.capacity, [&](int64_t first, int size, Word taken, int64_t before) {
+        if (static_cast<int>(threadIdx.x) >= size || (taken >> threadIdx.x & 1) == 0) return;
+        const int64_t place = before + __popcll(taken & ((Word{1} << threadIdx.x) - 1));
+        const float4 box = sorted.boxes[begin + first + threadIdx.x];
+        const int64_t source = begin + sorted.places[begin + first + threadIdx.x];
+        write_candidate(to, image * to.capacity + place,
+                        {{box.x, box.y, box.z, box.w}, from.scores[source], from.classes[source], from.rows[source]});
+      });
   for (int64_t place = kept + threadIdx.x; place < to.capacity; place += kChooseThreads) {
     write_candidate(to, image * to.capacity + place, CandidateEntry{});
   }
@@ -174,8 +142,7 @@ void nms(DeviceContext& context, const NmsArgs& args) {
          from, sorted);
   launch(overlap_kernel, dim3(tiles, tiles, images), kTile, 0, context, sorted, from.capacity, args.iou_threshold,
          args.class_aware);
-  launch(choose_kernel, images, kChooseThreads, static_cast<size_t>(words) * sizeof(Word), context, sorted, from,
-         args.kept);
+  launch(choose_kernel, images, kChooseThreads, greedy_choice_bytes(words), context, sorted, from, args.kept);
 }
 
 }  // namespace tessera

@@ -1,17 +1,21 @@
-// Forward: lanes along the channels, see channel_rows.h; 8 bytes per element of y. Backward: dx is cleared, then one
-// warp per j looks whether an earlier j has the same target; if not, it adds all rows of that target in the order of j.
-// count^2 / 32 comparisons per lane in all, on indices that stay in cache: cheaper than sorting for the few thousand
-// rows a loss gathers. Moves 4 bytes per element of dx and 12 per element of dy.
+// Forward: lanes along the channels, see channel_rows.h; 8 bytes per element of y. Backward: dx is cleared, then every
+// row that is named gets the sum of its list (row_lists.h): 4 bytes per element of dx and of dy, and the lists.
 #include "kernels/row_gather.h"
 
 #include "kernels/cuda/channel_rows.h"
-#include "kernels/cuda/gathered_rows.h"
+#include "kernels/cuda/row_lists.h"
 
 namespace tessera {
 
 namespace {
 
-constexpr int kWarps = 4;
+// The row that an index names.
+struct NamedRow {
+  const int32_t* index;
+  int64_t rows;
+
+  __device__ int64_t row(int64_t j) const { return index[j] < rows ? index[j] : -1; }
+};
 
 template <int width>
 __global__ void __launch_bounds__(kRowThreads) gather_kernel(RowGatherForwardArgs args) {
@@ -25,16 +29,6 @@ __global__ void __launch_bounds__(kRowThreads) gather_kernel(RowGatherForwardArg
   });
 }
 
-__global__ void __launch_bounds__(32 * kWarps) sum_kernel(RowGatherBackwardArgs args) {
-  const int64_t j = int64_t{blockIdx.x} * kWarps + warp_of_block();
-  if (j >= args.count) return;
-  const int32_t row = args.index[j];
-  if (row < 0 || row >= args.rows) return;
-  add_matching_rows(
-      j, args.count, args.dx + row * args.channels, args.channels, [&](int64_t k) { return args.index[k] == row; },
-      [&](int64_t k) { return args.dy + k * args.channels; });
-}
-
 }  // namespace
 
 void row_gather_forward(DeviceContext& context, const RowGatherForwardArgs& args) {
@@ -46,7 +40,7 @@ void row_gather_forward(DeviceContext& context, const RowGatherForwardArgs& args
 
 void row_gather_backward(DeviceContext& context, const RowGatherBackwardArgs& args) {
   memory_zero(context, args.dx, static_cast<size_t>(args.rows * args.channels) * sizeof(float));
-  launch(sum_kernel, static_cast<unsigned>(ceil_div(args.count, kWarps)), 32 * kWarps, 0, context, args);
+  sum_rows(context, NamedRow{args.index, args.rows}, args.count, args.rows, args.dy, args.dx, args.channels);
 }
 
 }  // namespace tessera

@@ -42,6 +42,33 @@ TEST(RowGather, ManyRepeats) {
   }
 }
 
+// The list of one row longer than a block, and many short lists beside it; channels around a warp. On devices the
+// lists must come out sorted whatever the order of threads: sums in another order have other bits.
+TEST(RowGather, LongListsAreSummedInTheirOrder) {
+  constexpr int64_t kRows = 40;
+  std::vector<int32_t> index;
+  for (int32_t j = 0; j < 700; ++j) index.push_back(j % 3 == 0 ? j * 7 % 41 - 1 : 5);  // -1: no row
+  const int64_t count = static_cast<int64_t>(index.size());
+  for (const int64_t channels : {1, 33}) {
+    const OpInput dy = random_input({count, channels}, 4);
+    std::vector<float> expected(static_cast<size_t>(kRows * channels)), given(dy.values.begin(), dy.values.end());
+    for (size_t j = 0; j < index.size(); ++j) {
+      if (index[j] < 0) continue;
+      for (int64_t c = 0; c < channels; ++c) {
+        expected[static_cast<size_t>(index[j] * channels + c)] +=
+            given[j * static_cast<size_t>(channels) + static_cast<size_t>(c)];
+      }
+    }
+    for_each_backend([&](Context& context) {
+      Tape tape(context);
+      const Variable x = tape.input(Tensor::zeros(context, {kRows, channels}));
+      const Variable y = row_gather(tape, x, Tensor::from_host<int32_t>(context, {count}, index));
+      tape.backward(y, Tensor::from_host<float>(context, {count, channels}, given));
+      EXPECT_EQ(tape.gradient(x).to_host<float>(context), expected);
+    });
+  }
+}
+
 TEST(RowGather, ForeignRowsAreNotNumbersAndGetNoGradient) {
   for_each_backend([](Context& context) {
     for (const int32_t row : {-1, 3}) {
