@@ -198,7 +198,7 @@ class MaskFeatures(nn.Module):
         return F.relu(self.output(total))
 
 
-class AnchorFreeYolactr(nn.Module):
+class Network(nn.Module):
     """config: the keys of a model's config (docs/formats.md), all that occur here set."""
 
     def __init__(self, config):
@@ -293,7 +293,7 @@ def matrix_nms(overlap, scores, sigma):
 
 
 def detections(model, output, picture, resized, original):
-    """Section 5: scores, labels, masks bool [D, H, W] of the original picture."""
+    """Section 5: no boxes, scores, labels, masks bool [D, H, W] of the original picture."""
     config = model.config["anchor_free"]
     logits, kernels, features, _ = output
     found = []
@@ -328,4 +328,4 @@ def detections(model, output, picture, resized, original):
     large = large[:, :, :resized[0], :resized[1]]
     masks = resize(large, *original)[0] > 0.5
     there = masks.any(2).any(1)
-    return scores[kept][there], labels[kept][there], masks[there]
+    return None, scores[kept][there], labels[kept][there], masks[there]

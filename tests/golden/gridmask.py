@@ -76,7 +76,7 @@ class ObjectBranch(nn.Module):
         return [self.pred(self.tower(x)) for x in maps]
 
 
-class GridMaskFcos(nn.Module):
+class Network(nn.Module):
     """config: the keys of a model's config (docs/formats.md), all that occur below set."""
 
     def __init__(self, config):
@@ -241,7 +241,7 @@ def overlaps(box, others):
     return inner / (area(box) + area(others) - inner)
 
 
-def detections(model, output, picture, resized, original):
+def found_boxes(model, output, picture, resized, original):
     """Section 2.4: boxes in original pixels, scores, labels, and the index of each one's cell in rows()."""
     fcos = model.config["fcos"]
     found, first = [], 0
@@ -300,3 +300,10 @@ def masks(model, output, picture, found, resized, original):
         bit = cosine(inside, foreground) > cosine(inside, background)
         mask[in_y.nonzero()[0]:in_y.nonzero()[-1] + 1, in_x.nonzero()[0]:in_x.nonzero()[-1] + 1] = bit
     return result
+
+
+def detections(model, output, picture, resized, original):
+    """Boxes in original pixels, scores, labels, masks bool [D, H, W] or None."""
+    found = found_boxes(model, output, picture, resized, original)
+    bits = masks(model, output, picture, found, resized, original) if model.gridmask is not None else None
+    return *found[:3], bits

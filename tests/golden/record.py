@@ -10,6 +10,11 @@ from safetensors.numpy import save_file
 import formula
 
 SAMPLES = 64
+HEAD = 4
+SINGLE = "single_precision_share"  # fact: what PyTorch in single precision takes of each tolerance
+# Of checks.cpp. Losses relative to max(1, loss), gradient norms to themselves, digests to their scale.
+TOLERANCES = {"activation": 1e-4, "first_losses": 1e-5, "losses": 1e-4, "gradient": 1e-3, "gradient_norms": 1e-3,
+              "trained": 1e-4}
 
 
 def flat(tensor):
@@ -69,8 +74,10 @@ def read(path):
 
 def difference(path, other):
     """Greatest difference of two files relative to each tensor's greatest magnitude; None: not even the same names,
-    shapes, dtypes or metadata. Bit masks: the share of differing bits."""
+    shapes, dtypes or facts (but single precision's). Bit masks: the share of differing bits."""
     (ours, about), (theirs, about_theirs) = read(path), read(other)
+    for metadata in (about, about_theirs):
+        metadata["facts"] = {key: fact for key, fact in json.loads(metadata["facts"]).items() if key != SINGLE}
     if about != about_theirs or ours.keys() != theirs.keys():
         return None
     greatest = 0.0
@@ -84,6 +91,22 @@ def difference(path, other):
             scale = max(float(np.abs(a.astype(np.float64)).max()), 1e-30)
             greatest = max(greatest, float(np.abs(a.astype(np.float64) - b).max()) / scale)
     return greatest
+
+
+def shares(golden, other):
+    """Of each tolerance, how much lies between two goldens of one case."""
+    distances = {}
+    for name, a in golden.tensors.items():
+        kind, b = name.split("/")[0], other.tensors[name] if name in other.tensors else None
+        if kind == "losses":
+            relative = np.abs(a - b) / np.maximum(1, a)
+            distances["first_losses"], distances["losses"] = relative[0].max(), relative.max()
+        elif kind == "gradient_norms":
+            distances[kind] = (np.abs(a - b) / a).max()
+        elif kind in TOLERANCES:
+            distance = np.abs(a[HEAD:] - b[HEAD:]).max() / max(a[0], 1e-12)
+            distances[kind] = max(distances.get(kind, 0), distance)
+    return {kind: float(distance) / TOLERANCES[kind] for kind, distance in distances.items()}
 
 
 def watch(model, names):
