@@ -12,6 +12,7 @@ suite() {  # suite NAME MAKE-ARGUMENTS...
   log=$(mktemp)
   if ! make -j"$jobs" --no-print-directory "${@:2}" >"$log" 2>&1; then tail -n 60 "$log"; fi
   closing=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
+  grep -E '^slowest' "$log"
   grep -E 'SKIPPED|Skipped' "$log" | sort | uniq -c | head -n 20
   if [[ -z $closing ]]; then
     echo "$1: did not finish"
