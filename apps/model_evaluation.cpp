@@ -78,13 +78,10 @@ EvaluationSet read_evaluation_set(const std::filesystem::path& annotations, cons
   return {read_coco(annotations), images, annotations.string()};
 }
 
-std::vector<Detection> detect_image(Context& context, const Model& model, const Image& image,
-                                    const Preprocessing& preprocessing) {
+std::vector<Detection> detect_image(Inference& inference, const Image& image, const Preprocessing& preprocessing) {
   const PreparedImage prepared = prepare_image(image, preprocessing);
-  Tape tape(context, Tape::Mode::forward);
-  const Tensor input =
-      Tensor::from_host<float>(context, {1, prepared.height, prepared.width, 3}, prepared.values, "input");
-  return std::move(model.system->detect(tape, input, {prepared.geometry})[0]);
+  const Shape shape{1, prepared.height, prepared.width, 3};
+  return std::move(inference.detect(prepared.values, shape, {prepared.geometry})[0]);
 }
 
 void add_results(CocoResults& results, int64_t image_id, const std::vector<Detection>& detections,
@@ -103,11 +100,12 @@ CocoResults detect_dataset(Context& context, const Model& model, const Evaluatio
   const Preprocessing preprocessing = preprocessing_from(model.config);
   CocoResults results;
   const auto& images = set.dataset.images();
+  Inference inference(context, *model.system);
   Progress progress("evaluating", static_cast<int64_t>(images.size()), quiet, 0, 1, "pictures");
   for (size_t i = 0; i < images.size(); ++i) {
     const Image image = load_dataset_image(set.dataset, static_cast<int>(i), set.images);
-    add_results(results, images[i].id, detect_image(context, model, image, preprocessing), model.categories,
-                image.height, image.width);
+    add_results(results, images[i].id, detect_image(inference, image, preprocessing), model.categories, image.height,
+                image.width);
     progress.update(static_cast<int64_t>(i) + 1);
   }
   progress.finish();
@@ -182,11 +180,12 @@ std::vector<std::filesystem::path> write_samples(Context& context, const Model& 
   std::filesystem::create_directories(folder);
   const Preprocessing preprocessing = preprocessing_from(model.config);
   const std::vector<int> labels = labels_of(model, set);
+  Inference inference(context, *model.system);
   for (int sample = 0; sample < count; ++sample) {
     const int index = static_cast<int>(static_cast<int64_t>(sample) * pictures / count);
     const Image image = load_dataset_image(set.dataset, index, set.images);
     std::vector<OverlayObject> found;
-    for (const Detection& detection : detect_image(context, model, image, preprocessing)) {
+    for (const Detection& detection : detect_image(inference, image, preprocessing)) {
       if (detection.score >= kSampleScore) found.push_back(overlay_object(detection));
     }
     OverlayOptions style;

@@ -12,6 +12,7 @@
 #include "data/image/draw.h"
 #include "data/image/image.h"
 #include "data/pipeline/transforms.h"
+#include "models/inference.h"
 
 namespace tessera {
 
@@ -35,8 +36,7 @@ struct ModelEvaluation {
 Preprocessing preprocessing_from(const Config& config, int short_side = 0);
 
 // One picture, any size. Boxes and masks at original size, best first.
-std::vector<Detection> detect_image(Context& context, const Model& model, const Image& image,
-                                    const Preprocessing& preprocessing);
+std::vector<Detection> detect_image(Inference& inference, const Image& image, const Preprocessing& preprocessing);
 
 // Detections of all pictures of a set, in its categories. Throws Error(data) when a category of the set is unknown to
 // the model or a picture cannot be read.

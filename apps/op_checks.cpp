@@ -27,6 +27,7 @@
 #include "engine/ops/linear.h"
 #include "engine/ops/mask_binarize.h"
 #include "engine/ops/mask_binary_cross_entropy.h"
+#include "engine/ops/mask_candidates.h"
 #include "engine/ops/mask_enlarge.h"
 #include "engine/ops/mask_nms.h"
 #include "engine/ops/mask_rle.h"
@@ -295,6 +296,19 @@ std::vector<CheckedTensor> check_masks(Context& context) {
           exact<uint8_t>(context, "kept", greedy_nms(context, overlaps, 0.2f))};
 }
 
+std::vector<CheckedTensor> check_mask_candidates(Context& context) {
+  constexpr int64_t kCount = 300;
+  const Tensor scores = random_tensor(context, {kCount}, 1), areas = integers(context, kCount, 20, 2);
+  const Tensor least = integers(context, kCount, 10, 3), rows = integers(context, kCount, 50, 4);
+  const Tensor weighed = weigh_masks(context, scores, random_tensor(context, {kCount}, 5), areas, least);
+  const RankedPlaces order =
+      rank_scores(context, scores, rows, integers(context, kCount, 3, 6), {}, {.capacity = 100, .least = 0.5f});
+  const Tensor flags = Tensor::from_host<uint8_t>(context, {4}, std::vector<uint8_t>{1, 0, 0, 1});
+  return {exact<int32_t>(context, "places", order.places), exact<int32_t>(context, "kept", order.kept),
+          exact<int32_t>(context, "taken rows", take_rows(context, rows, order)), rounded(context, "weighed", weighed),
+          rounded(context, "kept scores", keep_scores(context, scores.slice(0, 4), flags))};
+}
+
 std::vector<CheckedTensor> check_bits(Context& context) {
   const Tensor bits = mask_enlarge(context, random_tensor(context, {3, 9, 12}, 1),
                                    {.stride = 4, .cut_height = 33, .cut_width = 47, .out_height = 60, .out_width = 85});
@@ -339,6 +353,7 @@ std::vector<OpCheck> op_checks() {
                     }});
   checks.push_back({"select_top_k, fcos_decode, nms", 1, check_detection});
   checks.push_back({"mask_binarize, mask_overlap, matrix_nms, greedy_nms", 300, check_masks});
+  checks.push_back({"rank_scores, take_rows, weigh_masks, keep_scores", 100, check_mask_candidates});
   checks.push_back({"mask_enlarge, mask_rle", 1, check_bits});
   checks.push_back({"grid_binarize", 1, check_grid_binarize});
   return checks;

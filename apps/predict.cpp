@@ -66,6 +66,7 @@ int run_predict(const CommonOptions& common, const PredictOptions& options) {
   const std::vector<std::string> names = output_names(pictures);
   const std::unique_ptr<Context> context = common.context();
   const Model model = open_model(*context, common, options);
+  Inference inference(*context, *model.system, {.graph = graph_wanted(*context, options.graph)});
   const Preprocessing preprocessing = preprocessing_from(model.config, options.size);
   const std::filesystem::path folder = options.out;
   std::filesystem::create_directories(folder);
@@ -87,7 +88,7 @@ int run_predict(const CommonOptions& common, const PredictOptions& options) {
       fmt::print(stderr, "skipped: {}\n", error.what());
       continue;
     }
-    std::vector<Detection> detections = detect_image(*context, model, image, preprocessing);
+    std::vector<Detection> detections = detect_image(inference, image, preprocessing);
     std::erase_if(detections, [&](const Detection& detection) { return detection.score < options.score; });
     if (detections.size() > static_cast<size_t>(options.top_k)) detections.resize(static_cast<size_t>(options.top_k));
     found += static_cast<int64_t>(detections.size());

@@ -10,35 +10,18 @@
 
 #include "apps/verbs.h"
 #include "apps/weights_verbs.h"
-#include "engine/core/conv_tuning.h"
 #include "engine/core/error.h"
-#include "engine/core/precision.h"
 
 namespace tessera {
 namespace {
 
 using Run = std::function<int()>;
 
-// How convolutions compute, in the whole program.
-struct ConvolutionOptions {
-  std::string precision = "fp32";
-  std::string tuning;  // file, empty: none
-} convolutions;
-
-void set_up_convolutions(const ConvolutionOptions& options, const std::string& device) {
-  if (const ConvMath math = parse_precision(options.precision); math != ConvMath::fp32) {
-    set_precision(parse_device(device), math);
-  }
-  if (!options.tuning.empty()) tune_convolutions(parse_device(device), options.tuning);
-}
-
 void add_common(CLI::App* verb, CommonOptions& common) {
   verb->add_option("--device", common.device, "auto, cpu, cuda[:N] or emulated")->capture_default_str();
-  verb->add_option("--precision", convolutions.precision,
-                   "of convolutions on a GPU: fp32, tf32, bf16, fp16 or fp16-chunked")
+  verb->add_option("--precision", common.precision, "of convolutions on a GPU: fp32, tf32, bf16, fp16 or fp16-chunked")
       ->capture_default_str();
-  verb->add_option("--tuning", convolutions.tuning,
-                   "file of convolution kernels measured on this GPU; made where absent");
+  verb->add_option("--tuning", common.tuning, "file of convolution kernels measured on this GPU; made where absent");
   verb->add_option("--threads", common.threads, "worker threads, 0 = all cores")->capture_default_str();
   verb->add_option("--seed", common.seed, "seed of everything random");
   verb->add_flag("--json", common.json, "machine-readable result on stdout");
@@ -98,6 +81,8 @@ int run(int argc, char** argv) {
   verb->add_option("--score", predict.score, "least score of a drawn object")->capture_default_str();
   verb->add_option("--topk", predict.top_k, "most objects per picture")->capture_default_str();
   verb->add_option("--size", predict.size, "short side of the network input, 0 = as trained")->capture_default_str();
+  verb->add_option("--graph", predict.graph, "record and repeat the launches of pictures of equal size: auto, on, off")
+      ->capture_default_str();
   verb->add_option("--save", save, "comma list of overlay, json, masks")->capture_default_str();
   verb->add_option("--weights", predict_weights_kind, "random: use a config without weights")
       ->check(CLI::IsMember({"random"}));
@@ -202,7 +187,10 @@ int run(int argc, char** argv) {
     added->add_option("--weights", bench_weights_kind, "random: use a config without weights")
         ->check(CLI::IsMember({"random"}));
   };
-  add_bench_model(add_bench("infer", "network and post-processing", run_bench_infer));
+  verb = add_bench("infer", "network and post-processing", run_bench_infer);
+  add_bench_model(verb);
+  verb->add_option("--graph", speed.graph, "picture to masks by recorded launches: auto (on GPUs), on, off")
+      ->capture_default_str();
   add_bench_model(add_bench("train", "one training step", run_bench_train));
   verb = add_bench("ops", "convolutions and the other kernels, as a share of the machine's peak", run_bench_ops);
   verb->add_flag("--check-only", speed.check_only,
@@ -222,7 +210,6 @@ int run(int argc, char** argv) {
                  argc > 1 ? fmt::format("tessera {}", argv[1]).c_str() : "tessera");
     return static_cast<int>(ExitCode::usage);
   }
-  set_up_convolutions(convolutions, common.device);
   return chosen();
 }
 

@@ -14,14 +14,21 @@ namespace tessera {
 
 struct CommonOptions {
   std::string device = "auto";
-  int threads = 0;  // 0 = all cores
+  std::string precision = "fp32";  // of convolutions on a device
+  std::string tuning;              // file of measured convolution kernels; empty: none
+  int threads = 0;                 // 0 = all cores
   std::optional<uint64_t> seed;
   bool json = false;
   bool quiet = false;
   bool verbose = false;
 
-  std::unique_ptr<Context> context() const { return make_context(parse_device(device), threads); }
+  // Throws Error(usage) for a precision or a tuning file that the device has no use for.
+  std::unique_ptr<Context> context() const;
 };
+
+// Whether the launches of an inference are recorded and repeated (models/inference.h). choice: "on", "off", or "auto":
+// on GPUs. Throws Error(usage) for other words.
+bool graph_wanted(const Context& context, const std::string& choice);
 
 struct TrainOptions {
   std::string config;                  // path; empty with resume
@@ -40,7 +47,8 @@ struct PredictOptions {
   std::string out;
   float score = 0.3f;
   int top_k = 100;
-  int size = 0;  // short side of the network input, 0 = as trained
+  int size = 0;                // short side of the network input, 0 = as trained
+  std::string graph = "auto";  // graph_wanted
   std::vector<std::string> save = {"overlay", "json"};
 };
 int run_predict(const CommonOptions& common, const PredictOptions& options);
@@ -93,7 +101,8 @@ struct ConvertDataOptions {
 int run_data_convert(const CommonOptions& common, const ConvertDataOptions& options);
 
 struct BenchOptions {
-  std::string model;  // config or weights
+  std::string model;           // config or weights
+  std::string graph = "auto";  // bench infer: graph_wanted
   std::string size = "800x1344";
   int batch = 1;
   int rounds = 5;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "kernels/allocator.h"
+#include "kernels/conv_math.h"
 
 namespace tessera {
 
@@ -22,21 +23,51 @@ enum class Backend : uint8_t {
 
 const char* backend_name(Backend backend);
 
+class ConvTuner;       // kernels/conv2d_choice.h
+class ConstantTables;  // kernels/constant_tables.h
+
+// How the convolutions of a context compute.
+struct ConvSettings {
+  ConvMath math = ConvMath::fp32;    // of a device; the CPU computes in fp32
+  std::shared_ptr<ConvTuner> tuner;  // of a GPU; null: the shape of a call decides (choose_conv)
+};
+
 class Context {
  public:
-  Context(Backend backend, std::shared_ptr<Allocator> allocator)
-      : backend_(backend), allocator_(std::move(allocator)) {}
-  virtual ~Context() = default;
+  // staging: host memory that transfers start from and end in, null: ordinary host memory.
+  Context(Backend backend, std::shared_ptr<Allocator> allocator, std::shared_ptr<Allocator> staging = nullptr);
+  virtual ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
   Backend backend() const { return backend_; }
-  // Shared, because tensors may outlive the context that made them.
+  // Of what is made next. Shared, because tensors may outlive the context that made them.
   const std::shared_ptr<Allocator>& allocator() const { return allocator_; }
+  // The one that the context was made with, for what lives as long as the context.
+  const std::shared_ptr<Allocator>& lasting_allocator() const { return lasting_allocator_; }
+  const std::shared_ptr<Allocator>& staging_allocator() const { return staging_allocator_; }
+  // For a while, see engine/core/allocator_scope.h. Returns the one before.
+  std::shared_ptr<Allocator> exchange_allocator(std::shared_ptr<Allocator> allocator) {
+    return std::exchange(allocator_, std::move(allocator));
+  }
+
+  const ConvSettings& convolutions() const { return convolutions_; }
+  void set_convolutions(ConvSettings settings) { convolutions_ = std::move(settings); }
+
+  ConstantTables& constant_tables() { return *constant_tables_; }
+
+  // Launches are recorded at the moment, not run (kernels/launch_graph.h).
+  bool capturing() const { return capturing_; }
+
+ protected:
+  void set_capturing(bool capturing) { capturing_ = capturing; }
 
  private:
   Backend backend_;
-  std::shared_ptr<Allocator> allocator_;
+  std::shared_ptr<Allocator> allocator_, lasting_allocator_, staging_allocator_;
+  ConvSettings convolutions_;
+  std::unique_ptr<ConstantTables> constant_tables_;
+  bool capturing_ = false;
 };
 
 class CpuContext final : public Context {
@@ -50,8 +81,11 @@ class CpuContext final : public Context {
   int threads_;
 };
 
+class LaunchGraph;  // kernels/launch_graph.h
+struct CudaState;   // kernels/cuda/state.h
+
 // A GPU; only builds that found a CUDA toolkit can make one. All work goes to one stream, so a freed block may be given
-// out again while the kernel that used it still runs.
+// out again while the kernel that used it still runs; transfers of staged memory go to another one, in its order.
 class CudaContext final : public Context {
  public:
   // index: of the GPU, as CUDA counts them. Throws std::runtime_error when there is no such GPU.
@@ -61,15 +95,22 @@ class CudaContext final : public Context {
   int index() const { return index_; }
   void* stream() const { return stream_; }  // cudaStream_t
   void synchronize();                       // waits for all work; throws what a kernel left behind
+  CudaState& state() { return *state_; }
+
+  void begin_capture();
+  std::unique_ptr<LaunchGraph> end_capture();
+  void abandon_capture() noexcept;
 
  private:
   int index_;
   void* stream_ = nullptr;
+  std::unique_ptr<CudaState> state_;
 };
 
 namespace emulator {
 class Executor;
 }
+struct EmulatedCapture;
 
 // In which order the threads of an emulated launch run, and when an asynchronous copy lands. A kernel that forgets a
 // barrier gives wrong results in one of the two, see docs/kernels/emulator.md.
@@ -95,8 +136,13 @@ class EmulatedContext final : public Context {
 
   emulator::Executor& executor() { return *executor_; }
 
+  void begin_capture();
+  std::unique_ptr<LaunchGraph> end_capture();
+  void abandon_capture() noexcept;
+
  private:
   std::unique_ptr<emulator::Executor> executor_;
+  std::unique_ptr<EmulatedCapture> capture_;
 };
 
 class PlanContext final : public Context {

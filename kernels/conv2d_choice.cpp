@@ -82,18 +82,6 @@ std::vector<ConvChoice> conv_candidates(const ConvWork& work, size_t most) {
   return best;
 }
 
-namespace {
-
-std::shared_ptr<ConvTuner>& held_tuner() {
-  static std::shared_ptr<ConvTuner> tuner;
-  return tuner;
-}
-
-}  // namespace
-
-void set_conv_tuner(std::shared_ptr<ConvTuner> tuner) { held_tuner() = std::move(tuner); }
-ConvTuner* conv_tuner() { return held_tuner().get(); }
-
 ConvChoice choose_conv(const ConvWork& work) { return conv_candidates(work, 1).front(); }
 
 }  // namespace tessera

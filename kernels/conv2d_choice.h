@@ -48,18 +48,14 @@ ConvChoice choose_conv(const ConvWork& work);
 // The choices that the model thinks the best, at most so many, the best one first.
 std::vector<ConvChoice> conv_candidates(const ConvWork& work, size_t most);
 
-// Chooses by measurement; engine/core/conv_tuning.h keeps the results.
+// Chooses by measurement for the context that holds it (ConvSettings), whose calls without a given choice ask here;
+// engine/core/conv_tuning.h keeps the results.
 class ConvTuner {
  public:
   virtual ~ConvTuner() = default;
   // measure runs the call with a choice and returns seconds; empty where the device has no clock (the emulator).
   virtual ConvChoice choose(const ConvWork& work, const std::function<double(const ConvChoice&)>& measure) = 0;
 };
-
-// Who chooses for the calls without a given choice, in the whole program: null (the default) means choose_conv. To be
-// set before the first convolution, for the one GPU that the program uses.
-void set_conv_tuner(std::shared_ptr<ConvTuner> tuner);
-ConvTuner* conv_tuner();
 
 // With a given choice instead: for tests and measurements. `splits` is an upper bound.
 #define TESSERA_CHOSEN_CONV(name, Args)                                        \

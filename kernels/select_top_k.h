@@ -15,6 +15,7 @@ enum class CandidateRule : uint8_t {
   class_probability,  // sigmoid(class)
   product,            // sigmoid(class) * sigmoid(quality)
   root_of_product,    // its square root
+  given,              // the entry itself: "logits" are probabilities already, and so are values; no quality
 };
 
 // Rows of one pyramid level, see PyramidGeometry; `images` blocks of height * width rows.

@@ -78,18 +78,13 @@ std::vector<NamedCount> AnchorFreeYolactr::target_counts(const TrainingBatch& ba
           {"without_cell", targets.without_cell}};
 }
 
-std::vector<std::vector<Detection>> AnchorFreeYolactr::detect(Tape& tape, const Tensor& images,
-                                                              const std::vector<ImageGeometry>& geometry) const {
+std::vector<PackedDetections> AnchorFreeYolactr::detect_packed(Tape& tape, const Tensor& images,
+                                                               const std::vector<ImageGeometry>& geometry) const {
   TESSERA_CHECK(static_cast<int64_t>(geometry.size()) == images.extent(0), "{} geometries for {} images",
                 geometry.size(), images.extent(0));
   const Tape::NoGrad inference(tape);
   const Output output = run(tape, images);
-  std::vector<std::vector<Detection>> detections;
-  for (size_t image = 0; image < geometry.size(); ++image) {
-    detections.push_back(detect_masks(tape.context(), output.cells, output.features.value, static_cast<int64_t>(image),
-                                      geometry[image], config_.anchor_free));
-  }
-  return detections;
+  return detect_masks(tape.context(), output.cells, output.features.value, geometry, config_.anchor_free);
 }
 
 }  // namespace tessera

@@ -25,8 +25,8 @@ class AnchorFreeYolactr final : public System {
   // "cls", "mask" and, with a semantic head, "sem".
   std::vector<NamedLoss> losses(Tape& tape, const TrainingBatch& batch) const override;
   std::vector<NamedCount> target_counts(const TrainingBatch& batch) const override;
-  std::vector<std::vector<Detection>> detect(Tape& tape, const Tensor& images,
-                                             const std::vector<ImageGeometry>& geometry) const override;
+  std::vector<PackedDetections> detect_packed(Tape& tape, const Tensor& images,
+                                              const std::vector<ImageGeometry>& geometry) const override;
 
   int size_divisor() const override { return config_.size_divisor; }
   bool predicts_masks() const override { return true; }

@@ -203,6 +203,7 @@ AnchorFreeConfig anchor_free_from(const Config& config, int norm_groups) {
   model.score_threshold = read_float(config, "model.anchor_free.score_threshold");
   model.mask_threshold = read_float(config, "model.anchor_free.mask_threshold");
   read_list(config, "model.anchor_free.least_areas", model.least_areas);
+  model.measured = read_int(config, "model.anchor_free.measured");
   model.candidates = read_int(config, "model.anchor_free.candidates");
   read_choice(config, "model.anchor_free.suppression", kSuppressions, model.suppression);
   model.nms_sigma = read_float(config, "model.anchor_free.nms_sigma");
@@ -249,6 +250,7 @@ ConfigTable anchor_free_keys() {
       Key::number("model.anchor_free.mask_threshold", 0.5, 0, 1, "pixels need a greater probability"),
       Key::integers("model.anchor_free.least_areas", {8, 8, 16, 32, 32}, 0, 1 << 20,
                     "masks need more pixels at stride 4, level by level"),
+      Key::integer("model.anchor_free.measured", 512, 1, 1 << 20, "best candidates whose masks are made"),
       Key::integer("model.anchor_free.candidates", 500, 1, 1 << 20, "best masks that enter suppression"),
       Key::choice("model.anchor_free.suppression", "matrix_gaussian", choices(kSuppressions),
                   "matrix NMS, or greedy removal of overlapping masks"),

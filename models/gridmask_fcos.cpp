@@ -33,33 +33,6 @@ std::vector<Box> predicted_boxes(Tape& tape, const Pyramid& distances, const std
   return boxes;
 }
 
-// i32 [N, 4]: original height and width, resized height and width.
-Tensor image_sizes(Context& context, const std::vector<ImageGeometry>& geometry) {
-  std::vector<int32_t> sizes;
-  for (const ImageGeometry& image : geometry) {
-    sizes.insert(sizes.end(), {image.original_height, image.original_width, image.resized_height, image.resized_width});
-  }
-  return Tensor::from_host<int32_t>(context, {static_cast<int64_t>(geometry.size()), 4}, sizes, "sizes");
-}
-
-std::vector<std::vector<Detection>> to_detections(Context& context, const Candidates& candidates) {
-  const std::vector<int32_t> counts = candidates.counts.to_host<int32_t>(context);
-  const std::vector<float> boxes = candidates.boxes.to_host<float>(context);
-  const std::vector<float> scores = candidates.scores.to_host<float>(context);
-  const std::vector<int32_t> classes = candidates.classes.to_host<int32_t>(context);
-  std::vector<std::vector<Detection>> detections(counts.size());
-  for (size_t image = 0; image < counts.size(); ++image) {
-    for (int32_t i = 0; i < counts[image]; ++i) {
-      const size_t at = image * static_cast<size_t>(candidates.capacity()) + static_cast<size_t>(i);
-      Detection& detection = detections[image].emplace_back();
-      detection.box = {boxes[4 * at], boxes[4 * at + 1], boxes[4 * at + 2], boxes[4 * at + 3]};
-      detection.score = scores[at];
-      detection.label = classes[at];
-    }
-  }
-  return detections;
-}
-
 }  // namespace
 
 GridMaskFcos::GridMaskFcos(const ModelConfig& config, ParameterStore& store)
@@ -150,36 +123,37 @@ Variable GridMaskFcos::mask_loss(Tape& tape, const Output& output, const FcosTar
   return gridmask_loss(tape, output.pixels, pixel_->stride(), objects, samples, batch.targets, config);
 }
 
-std::vector<std::vector<Detection>> GridMaskFcos::detect(Tape& tape, const Tensor& images,
-                                                         const std::vector<ImageGeometry>& geometry) const {
+std::vector<PackedDetections> GridMaskFcos::detect_packed(Tape& tape, const Tensor& images,
+                                                          const std::vector<ImageGeometry>& geometry) const {
   const int64_t count = images.extent(0);
   TESSERA_CHECK(static_cast<int64_t>(geometry.size()) == count, "{} geometries for {} images", geometry.size(), count);
   Context& context = tape.context();
   const Tape::NoGrad inference(tape);
   const Output output = run(tape, images);
-  const Candidates best = fcos_detections(context, output.fcos, image_sizes(context, geometry), images.extent(1),
-                                          images.extent(2), config_.fcos);
+  const Candidates best =
+      fcos_detections(context, output.fcos, geometry, images.extent(1), images.extent(2), config_.fcos);
+  const int64_t capacity = best.capacity();
   Variable objects;
   if (object_) {
     const Tensor rows = best.rows.reshape({best.rows.elements()});
     objects = object_->embeddings_at(tape, output.object_features, rows);
   }
-  if (context.backend() == Backend::plan) return std::vector<std::vector<Detection>>(geometry.size());
-
-  std::vector<std::vector<Detection>> detections = to_detections(context, best);
-  for (int64_t image = 0; object_ && image < count; ++image) {
-    std::vector<Detection>& found = detections[static_cast<size_t>(image)];
-    if (found.empty()) continue;
-    const Tensor pixels = output.pixels.value.slice(image, image + 1);
-    const GridMaskRequest request{
-        pixels, pixel_->stride(), objects.value.slice(image * best.capacity(), (image + 1) * best.capacity()),
-        best.boxes.slice(image, image + 1).reshape({best.capacity(), 4}), best.counts.slice(image, image + 1)};
-    std::vector<BitMask> masks =
-        gridmask_masks(context, request, geometry[static_cast<size_t>(image)], config_.gridmask);
-    for (size_t i = 0; i < found.size(); ++i) {
-      found[i].has_mask = true;
-      found[i].mask = std::move(masks[i]);
-    }
+  std::vector<PackedDetections> detections;
+  for (int64_t image = 0; image < count; ++image) {
+    PackedDetections& packed = detections.emplace_back();
+    packed.count = best.counts.slice(image, image + 1);
+    packed.scores = best.scores.slice(image, image + 1).reshape({capacity});
+    packed.labels = best.classes.slice(image, image + 1).reshape({capacity});
+    packed.boxes = best.boxes.slice(image, image + 1).reshape({capacity, 4});
+    if (!object_) continue;
+    const GridMasks masks =
+        gridmask_masks(context,
+                       {output.pixels.value.slice(image, image + 1), pixel_->stride(),
+                        objects.value.slice(image * capacity, (image + 1) * capacity), packed.boxes, packed.count},
+                       geometry[static_cast<size_t>(image)], config_.gridmask);
+    packed.rectangles = masks.rectangles;
+    packed.offsets = masks.offsets;
+    packed.bits = masks.bits;
   }
   return detections;
 }

@@ -22,8 +22,8 @@ class GridMaskFcos final : public System {
   void forward(Tape& tape, const Tensor& images) const override;
   // "cls", "box", "ctr" and, with masks, "seg".
   std::vector<NamedLoss> losses(Tape& tape, const TrainingBatch& batch) const override;
-  std::vector<std::vector<Detection>> detect(Tape& tape, const Tensor& images,
-                                             const std::vector<ImageGeometry>& geometry) const override;
+  std::vector<PackedDetections> detect_packed(Tape& tape, const Tensor& images,
+                                              const std::vector<ImageGeometry>& geometry) const override;
 
   int size_divisor() const override { return config_.size_divisor; }
   bool predicts_masks() const override { return pixel_.has_value(); }

@@ -152,6 +152,7 @@ void validate_anchor_free(const ModelConfig& config) {
   require_share("model.anchor_free.nms_threshold", model.nms_threshold, 0.5f);
   require_share("model.anchor_free.keep_threshold", model.keep_threshold, 0.05f);
   require_positive("model.anchor_free.nms_sigma", model.nms_sigma, 2);
+  require_range("model.anchor_free.measured", model.measured, 1, 1 << 20);
   require_range("model.anchor_free.candidates", model.candidates, 1, 1 << 20);
   require_range("model.anchor_free.max_detections", model.max_detections, 1, 1 << 16);
   require_range("model.anchor_free.chunk", model.chunk, 1, 1 << 16);

@@ -8,6 +8,7 @@
 #include "data/annotations/annotations.h"
 #include "engine/autograd/parameter_store.h"
 #include "engine/autograd/tape.h"
+#include "models/packed_detections.h"
 
 namespace tessera {
 
@@ -38,8 +39,14 @@ class System {
   // How the targets of a batch came out, e.g. cells that several objects claimed; for the log.
   virtual std::vector<NamedCount> target_counts(const TrainingBatch&) const { return {}; }
   // Detections per image, best first, masks at original size. images as in TrainingBatch.
-  virtual std::vector<std::vector<Detection>> detect(Tape& tape, const Tensor& images,
-                                                     const std::vector<ImageGeometry>& geometry) const = 0;
+  std::vector<std::vector<Detection>> detect(Tape& tape, const Tensor& images,
+                                             const std::vector<ImageGeometry>& geometry) const {
+    return unpack(tape.context(), detect_packed(tape, images, geometry), geometry);
+  }
+  // The same, still on the device. On devices nothing waits for the host, and after the first run with these shapes
+  // nothing is copied to the device: the launches can be recorded (models/inference.h).
+  virtual std::vector<PackedDetections> detect_packed(Tape& tape, const Tensor& images,
+                                                      const std::vector<ImageGeometry>& geometry) const = 0;
 
   // Multiples to which height and width of a batch are padded.
   virtual int size_divisor() const { return 32; }

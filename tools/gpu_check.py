@@ -179,9 +179,10 @@ def report(arguments):
         for precision in sorted({row["precision"] for row in rows}):
             ratios = [row["forward_ratio"] for row in rows if row["precision"] == precision]
             print(f"{precision}: at least 0.85 of PyTorch's speed on {sum(r >= 0.85 for r in ratios)} of {len(ratios)} shapes (goal: 80 %)")
-    for name in ("infer_batch1", "infer_batch16", "train"):
+    for name in ("infer_batch1_graph_off", "infer_batch1_graph_on", "infer_batch16_graph_off", "infer_batch16_graph_on", "train"):
         if result.get(name):
-            timing = next((value for value in result[name].values() if isinstance(value, dict) and "median_ms" in value), None)
+            timings = {key: value for key, value in result[name].items() if isinstance(value, dict) and "median_ms" in value}
+            timing = timings.get("detect") or next(iter(timings.values()), None)
             if timing:
                 print(f"{name}: {timing['median_ms']:.2f} ms")
     print(f"\nwritten: {folder / 'gpu_check.json'}" + ("   (dry run: nothing of it was measured on a GPU)" if arguments.dry_run else ""))

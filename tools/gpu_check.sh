@@ -8,7 +8,8 @@
 #   conformance  every wrapper of a hardware instruction: bits in, bits out, recorded for the emulator to replay
 #   sanitizer    compute-sanitizer memcheck and racecheck over small cases
 #   ops          convolutions of ours and of PyTorch (cuDNN) on the same shapes, rounds in turn
-#   infer        the whole network and its detections, batch 1 and 16 (ours alone)
+#   infer        the whole network and its detections, batch 1 and 16, launch by launch and as one CUDA graph (ours alone)
+#   graph        detections of a replayed CUDA graph against those of direct runs, to the bit
 #   train        one training step, batch 8 (ours alone)
 #   start        from the start of the program to its end without work
 #
@@ -33,7 +34,7 @@ while [[ $# -gt 0 ]]; do
       case $1 in --out) out=$2 ;; --deadline) deadline=$2 ;; --model) model=$2 ;; esac
       shift 2 ;;
     --dry-run) dry=1; shift ;;
-    -h | --help) sed -n '2,22p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    -h | --help) sed -n '2,23p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) usage "unknown option '$1'" ;;
   esac
 done
@@ -116,11 +117,29 @@ ops() {
   fi
 }
 infer() {
-  local batch
+  local batch graph
   for batch in 1 $( ((dry)) || echo 16); do
-    "$tessera" bench infer "$infer_model" --device "$device" --size "$size" --batch "$batch" --weights random \
-      --rounds "$rounds" --json >"$out/infer_batch$batch.json" || return 1
+    for graph in off on; do
+      "$tessera" bench infer "$infer_model" --device "$device" --size "$size" --batch "$batch" --weights random \
+        --graph "$graph" --rounds "$rounds" --json >"$out/infer_batch${batch}_graph_$graph.json" || return 1
+    done
   done
+}
+# The detections of pictures of equal size are the same files, recorded or not: the third and later ones are replays.
+graph() {
+  local graph
+  "$tessera" data generate -o "$out/scenes" --count 5 --size $((dry ? 48 : 512)) -q || return 1
+  # Random weights give low scores: everything is a detection.
+  if grep -q '"fcos": {' "$infer_model"; then
+    sed 's/"fcos": {/& "score_threshold": 0,/' "$infer_model" >"$out/scenes/config.json"
+  else
+    sed '0,/"system"/s//"fcos": { "score_threshold": 0 }, &/' "$infer_model" >"$out/scenes/config.json"
+  fi
+  for graph in off on; do
+    "$tessera" predict "$out/scenes/config.json" "$out/scenes/images" --weights random --device "$device" --graph "$graph" --score 0 \
+      --save json -o "$out/predict_$graph" -q || return 1
+  done
+  cmp "$out/predict_off/results.json" "$out/predict_on/results.json" && (($(wc -c <"$out/predict_on/results.json") > 1000))
 }
 train() {
   "$tessera" bench train "$infer_model" --device "$device" --size "$size" --batch $((dry ? 1 : 8)) --weights random \
@@ -135,7 +154,7 @@ rounds=$((dry ? 1 : 20))
 infer_model=$model
 ((dry)) && infer_model=configs/gridmask_fcos_tiny_shapes.json
 export device size dry out rounds infer_model
-export -f binaries conformance device_tests sanitizer ops infer train start
+export -f binaries conformance device_tests sanitizer ops graph infer train start
 echo "gpu_check: $deadline s at most, on $device"
 stage probe 5 python3 tools/gpu_check.py probe --out "$out/probe.json"
 stage binaries 20 bash -c binaries
@@ -149,6 +168,7 @@ export tessera kernel_tests
 stage tests 60 bash -c device_tests
 stage conformance 10 bash -c conformance
 stage ops 60 bash -c ops
+stage graph 30 bash -c graph
 stage infer 30 bash -c infer
 stage train 30 bash -c train
 stage start 5 bash -c start

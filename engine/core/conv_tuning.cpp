@@ -123,20 +123,20 @@ ConvChoice ConvTuningFile::choose(const ConvWork& work, const std::function<doub
   return best->choice;
 }
 
-void tune_convolutions(const Device& device, [[maybe_unused]] const std::filesystem::path& file) {
-  if (device.backend != Backend::cuda) {
-    throw Error(ExitCode::usage,
-                fmt::format("--tuning measures convolutions of a GPU, and the device is '{}'", device.to_string()),
-                "--device cuda");
-  }
+void tune_convolutions(Context& context, [[maybe_unused]] const std::filesystem::path& file) {
 #if TESSERA_CUDA
-  const std::vector<CudaDevice> devices = find_cuda_devices();
-  if (const auto index = static_cast<size_t>(device.index); index < devices.size()) {
-    set_conv_tuner(std::make_shared<ConvTuningFile>(file, devices[index].name));
+  if (context.backend() == Backend::cuda) {
+    const auto index = static_cast<size_t>(static_cast<const CudaContext&>(context).index());
+    ConvSettings settings = context.convolutions();
+    settings.tuner = std::make_shared<ConvTuningFile>(file, find_cuda_devices().at(index).name);
+    context.set_convolutions(settings);
     return;
   }
 #endif
-  throw Error(ExitCode::device, fmt::format("device '{}': no such GPU to measure", device.to_string()), "--device cpu");
+  throw Error(
+      ExitCode::usage,
+      fmt::format("--tuning measures convolutions of a GPU, and the device is '{}'", backend_name(context.backend())),
+      "--device cuda");
 }
 
 }  // namespace tessera

@@ -44,8 +44,8 @@ class ConvTuningFile final : public ConvTuner {
   Entries entries_;
 };
 
-// Makes it the tuner of the program (set_conv_tuner). Throws Error(usage) for a device that is no GPU, and
-// Error(device) for a GPU that is not there.
-void tune_convolutions(const Device& device, const std::filesystem::path& file);
+// Makes it the tuner of the context, to be called before its first convolution. Throws Error(usage) for a device that
+// is no GPU.
+void tune_convolutions(Context& context, const std::filesystem::path& file);
 
 }  // namespace tessera

@@ -1,8 +1,11 @@
 // The only switch between backends in the program.
 #pragma once
 
+#include <source_location>
+
 #include "engine/core/error.h"
 #include "kernels/context.h"
+#include "kernels/launch_graph.h"
 #include "kernels/not_yet.h"
 
 // 1 in builds that found a CUDA toolkit: only they hold the kernels of CudaContext.
@@ -18,10 +21,16 @@ class MissingKernel : public Error {
   explicit MissingKernel(const KernelNotYet& missing) : Error(ExitCode::device, missing.what(), "--device cpu") {}
 };
 
+// What cannot be recorded (kernels/launch_graph.h), and the op that wants it.
+inline Error refused_in(const CaptureRefused& refused, const std::source_location& where) {
+  return {ExitCode::internal, fmt::format("{}:{}: {}", where.file_name(), where.line(), refused.what()), "--graph off"};
+}
+
 // Calls call(concrete context). On a PlanContext nothing is called: shapes and costs are known, arithmetic is not done.
-// Throws MissingKernel, and Error(device) for a backend that this build lacks.
+// Throws MissingKernel, Error(device) for a backend that this build lacks, and Error(internal) that names `where` for a
+// call that cannot be recorded while launches are.
 template <typename Call>
-void dispatch(Context& context, Call&& call) {
+void dispatch(Context& context, Call&& call, const std::source_location& where = std::source_location::current()) {
   try {
     switch (context.backend()) {
       case Backend::cpu:
@@ -42,6 +51,8 @@ void dispatch(Context& context, Call&& call) {
     }
   } catch (const KernelNotYet& missing) {
     throw MissingKernel(missing);
+  } catch (const CaptureRefused& refused) {
+    throw refused_in(refused, where);
   }
   throw Error(ExitCode::device, fmt::format("backend '{}' is not part of this build", backend_name(context.backend())),
               "--device cpu");

@@ -1,7 +1,6 @@
 #include "engine/core/precision.h"
 
 #include <array>
-#include <atomic>
 #include <utility>
 
 #include "engine/core/error.h"
@@ -16,8 +15,6 @@ constexpr std::array<std::pair<const char*, ConvMath>, 5> kNames = {
      {"bf16", ConvMath::bf16},
      {"fp16", ConvMath::fp16},
      {"fp16-chunked", ConvMath::fp16_accumulate_chunked}}};
-
-std::atomic<ConvMath> of_devices = ConvMath::fp32;
 
 }  // namespace
 
@@ -36,16 +33,16 @@ const char* precision_name(ConvMath math) {
   return "?";
 }
 
-void set_precision(const Device& device, ConvMath math) {
-  if (device.backend == Backend::cpu && math != ConvMath::fp32) {
+void set_precision(Context& context, ConvMath math) {
+  if (context.backend() == Backend::cpu && math != ConvMath::fp32) {
     throw Error(ExitCode::usage, fmt::format("precision '{}': the CPU computes in fp32", precision_name(math)),
                 "--precision fp32, or --device cuda");
   }
-  of_devices = math;
+  ConvSettings settings = context.convolutions();
+  settings.math = math;
+  context.set_convolutions(settings);
 }
 
-ConvMath precision_of(const Context& context) {
-  return context.backend() == Backend::cpu ? ConvMath::fp32 : of_devices.load();
-}
+ConvMath precision_of(const Context& context) { return context.convolutions().math; }
 
 }  // namespace tessera

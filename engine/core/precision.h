@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "engine/core/device.h"
+#include "kernels/context.h"
 #include "kernels/conv_math.h"
 
 namespace tessera {
@@ -14,10 +14,9 @@ namespace tessera {
 ConvMath parse_precision(std::string_view text);
 const char* precision_name(ConvMath math);
 
-// For all convolutions of the program on devices, to be set before the first one; fp32 until then. Throws Error(usage)
-// for less than fp32 on the CPU: it computes in fp32.
-void set_precision(const Device& device, ConvMath math);
-// What the convolutions of a context compute in: fp32 on the CPU.
+// Of the convolutions of a context, to be set before its first one; fp32 until then. Throws Error(usage) for less than
+// fp32 on the CPU: it computes in fp32.
+void set_precision(Context& context, ConvMath math);
 ConvMath precision_of(const Context& context);
 
 // Precision of the gradients. Those of a loss span more powers of two than half has, and there is no loss scale: behind

@@ -1,21 +1,41 @@
 #include "engine/core/tensor.h"
 
 #include "engine/core/dispatch.h"
+#include "kernels/constant_tables.h"
 #include "kernels/memory.h"
 
 namespace tessera {
 
-Tensor Tensor::empty(Context& context, const Shape& shape, DType dtype, const char* name) {
+Tensor Tensor::empty(Context& context, const Shape& shape, DType dtype, const char* name, const Place& where) {
   Tensor tensor;
   tensor.shape_ = shape;
   tensor.dtype_ = dtype;
-  tensor.storage_ = std::make_shared<Storage>(context, static_cast<size_t>(shape.elements()) * dtype_size(dtype), name);
+  try {
+    tensor.storage_ =
+        std::make_shared<Storage>(context, static_cast<size_t>(shape.elements()) * dtype_size(dtype), name);
+  } catch (const CaptureRefused& refused) {
+    throw refused_in(refused, where);
+  }
   return tensor;
 }
 
-Tensor Tensor::zeros(Context& context, const Shape& shape, DType dtype, const char* name) {
-  Tensor tensor = empty(context, shape, dtype, name);
+Tensor Tensor::zeros(Context& context, const Shape& shape, DType dtype, const char* name, const Place& where) {
+  Tensor tensor = empty(context, shape, dtype, name, where);
   tensor.fill_zero(context);
+  return tensor;
+}
+
+Tensor Tensor::constant_bytes(Context& context, const Shape& shape, DType dtype, const void* values,
+                              const Place& where) {
+  Tensor tensor;
+  tensor.shape_ = shape;
+  tensor.dtype_ = dtype;
+  const size_t bytes = tensor.bytes();
+  TableMemory table;
+  dispatch(
+      context, [&](auto& backend) { table = context.constant_tables().find(backend, values, bytes); }, where);
+  if (context.backend() == Backend::plan) return empty(context, shape, dtype, "tables", where);
+  tensor.storage_ = std::make_shared<Storage>(context, std::move(table), bytes);
   return tensor;
 }
 
@@ -54,12 +74,14 @@ void Tensor::copy_from(Context& context, const Tensor& source) const {
   dispatch(context, [&](auto& backend) { memory_copy(backend, raw(), source.raw(), bytes()); });
 }
 
-void Tensor::copy_from_host(Context& context, const void* source) const {
-  dispatch(context, [&](auto& backend) { memory_from_host(backend, raw(), source, bytes()); });
+void Tensor::copy_from_host(Context& context, const void* source, const Place& where) const {
+  dispatch(
+      context, [&](auto& backend) { memory_from_host(backend, raw(), source, bytes()); }, where);
 }
 
-void Tensor::copy_to_host(Context& context, void* destination) const {
-  dispatch(context, [&](auto& backend) { memory_to_host(backend, destination, raw(), bytes()); });
+void Tensor::copy_to_host(Context& context, void* destination, const Place& where) const {
+  dispatch(
+      context, [&](auto& backend) { memory_to_host(backend, destination, raw(), bytes()); }, where);
 }
 
 }  // namespace tessera

@@ -4,14 +4,9 @@
 
 namespace tessera {
 
-namespace {
-
-// The most that masks of `boxes` whole pictures can take, for planning without data.
 int64_t largest_need(int64_t boxes, const GridBinarizeOptions& options) {
   return boxes * (options.original_height * ((options.original_width + 7) / 8) + 96);
 }
-
-}  // namespace
 
 GridMasks grid_binarize(Context& context, const Tensor& pixels, const Tensor& objects, const Tensor& boxes,
                         const Tensor& valid, const GridBinarizeOptions& options) {

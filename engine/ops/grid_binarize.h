@@ -17,6 +17,9 @@ struct GridBinarizeOptions {
   int64_t capacity = 0;
 };
 
+// Bytes that masks of so many boxes take at most: as if each were the whole picture.
+int64_t largest_need(int64_t boxes, const GridBinarizeOptions& options);
+
 // One mask per box: `rectangles` holds x, y, width, height of the pixels whose centres lie in the box (0 x 0 where
 // there are none); row r of mask j begins at bits[offsets[j] + r * ((width + 7) / 8)], least significant bit first,
 // unused bits 0: the layout of BitMask.

@@ -11,6 +11,8 @@ TopKSelection select_top_k(Context& context, const Tensor& class_logits, const T
   TESSERA_CHECK(!quality_logits.defined() || quality_logits.elements() == geometry.rows(), "quality {} for {} rows",
                 quality_logits.shape().to_string(), geometry.rows());
   TESSERA_CHECK(options.k >= 1, "k = {}", options.k);
+  TESSERA_CHECK(options.rule != CandidateRule::given || (!quality_logits.defined() && options.threshold >= 0),
+                "probabilities above {} have no quality", options.threshold);
   const int64_t images = geometry.images(), levels = geometry.level_count();
   const Shape shape{images, levels, options.k};
   TopKSelection selection{Tensor::empty(context, shape, DType::f32, "candidates"),

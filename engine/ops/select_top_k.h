@@ -8,7 +8,8 @@
 namespace tessera {
 
 struct SelectTopKOptions {
-  CandidateRule rule = CandidateRule::class_probability;  // AdelaiDet FCOS; product: THRESH_WITH_CTR; torchvision: root
+  // AdelaiDet FCOS; product: THRESH_WITH_CTR; torchvision: root; given: "logits" are probabilities, threshold >= 0
+  CandidateRule rule = CandidateRule::class_probability;
   float threshold = 0.05f;
   int64_t k = 1000;  // per image and level
 };

@@ -31,4 +31,14 @@ void memory_to_host(CpuContext& context, void* destination, const void* source, 
   memory_copy(context, destination, source, bytes);
 }
 
+void memory_upload(CpuContext& context, void* destination, const void* staged, size_t bytes) {
+  memory_copy(context, destination, staged, bytes);
+}
+
+void memory_download(CpuContext& context, void* staged, const void* source, size_t bytes) {
+  memory_copy(context, staged, source, bytes);
+}
+
+void memory_wait(CpuContext&) {}
+
 }  // namespace tessera

@@ -49,11 +49,11 @@ std::vector<Candidate> scan(const SelectTopKArgs& args, const Piece& piece, floa
     const double quality = args.quality_logits != nullptr ? sigmoid(args.quality_logits[row]) : 1.0;
     for (int64_t category = 0; category < args.class_count; ++category) {
       if (!(logits[category] > bound)) continue;
-      const double probability = sigmoid(logits[category]);
+      const double probability = args.rule == CandidateRule::given ? logits[category] : sigmoid(logits[category]);
       const auto product = static_cast<float>(probability * quality);
       const float compared = args.rule == CandidateRule::class_probability ? static_cast<float>(probability)
-                             : args.rule == CandidateRule::product         ? product
-                                                                           : std::sqrt(product);
+                             : args.rule == CandidateRule::root_of_product ? std::sqrt(product)
+                                                                           : product;
       if (compared > args.threshold && product == product) {  // a quality of NaN has no place in an order
         found.push_back({product, static_cast<int32_t>(row), static_cast<int32_t>(category)});
       }
@@ -81,7 +81,10 @@ void select_top_k(CpuContext& context, const SelectTopKArgs& args) {
 
   // A quality of at most 1 only lowers the product, so the class probability alone must reach the threshold.
   const double threshold = args.threshold;
-  const float bound = logit_bound(args.rule == CandidateRule::root_of_product ? threshold * threshold : threshold);
+  const float bound =
+      args.rule == CandidateRule::given
+          ? args.threshold
+          : logit_bound(args.rule == CandidateRule::root_of_product ? threshold * threshold : threshold);
   std::vector<std::vector<Candidate>> found(pieces.size());
   parallel_chunks(context, static_cast<int64_t>(pieces.size()), 1, [&](int64_t, int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {

@@ -1,5 +1,5 @@
-// The CUDA runtime behind CudaContext: one stream, and memory that is kept when freed. Compiled where a toolkit is
-// found.
+// The CUDA runtime behind CudaContext: a stream for the work, one for transfers, and memory that is kept when freed.
+// Compiled where a toolkit is found. Recording is kernels/cuda/launch_graph.cpp.
 #include "kernels/context.h"
 
 #include <cuda_runtime_api.h>
@@ -10,32 +10,38 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/state.h"
 #include "kernels/cuda_devices.h"
+#include "kernels/launch_graph.h"
 #include "kernels/memory.h"
 
 namespace tessera {
 
-namespace {
-
-void check(cudaError_t error, const char* what) {
+void check_cuda(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // an error that does not stick is not to be met again by the next call
   if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
   throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));
 }
 
-// The stream of the context. Chooses its GPU for the calling thread: a thread starts with the first one.
 cudaStream_t stream_of(CudaContext& context) {
-  check(cudaSetDevice(context.index()), "choosing the GPU");
+  check_cuda(cudaSetDevice(context.index()), "choosing the GPU");
   return static_cast<cudaStream_t>(context.stream());
 }
 
-// Keeps freed blocks by size class: cudaMalloc waits for the device. Safe because a context has one stream, so what
-// still uses a block runs before what gets it next.
-class CudaAllocator final : public Allocator {
+namespace {
+
+constexpr auto check = check_cuda;
+
+void refuse_capture(const CudaContext& context, const char* what) {
+  if (context.capturing()) throw CaptureRefused(what);
+}
+
+// Keeps freed blocks by size class, because to take and to free waits for the device. Memory of the GPU is safe there
+// because a context has one stream for its work: what still uses a block runs before what gets it next.
+class KeepingAllocator : public Allocator {
  public:
-  explicit CudaAllocator(int index) : index_(index) {}
-  ~CudaAllocator() override { drop_kept(); }
+  explicit KeepingAllocator(int index) : index_(index) {}
 
  protected:
   void* take(size_t bytes) override {
@@ -51,16 +57,28 @@ class CudaAllocator final : public Allocator {
     }
     void* block = nullptr;
     check(cudaSetDevice(index_), "choosing the GPU");
-    if (cudaMalloc(&block, size) == cudaSuccess) return block;
+    if (fresh(&block, size) == cudaSuccess) return block;
     cudaGetLastError();
     drop_kept();
-    check(cudaMalloc(&block, size), "memory of the GPU");
+    check(fresh(&block, size), "memory of the GPU");
     return block;
   }
 
   void give_back(void* block, size_t bytes) noexcept override {
     std::lock_guard lock(mutex_);
     kept_[size_class(bytes)].push_back(block);
+  }
+
+  virtual cudaError_t fresh(void** block, size_t bytes) = 0;
+  virtual void free(void* block) noexcept = 0;
+
+  void drop_kept() noexcept {
+    std::lock_guard lock(mutex_);
+    cudaDeviceSynchronize();
+    for (auto& [size, blocks] : kept_) {
+      for (void* block : blocks) free(block);
+    }
+    kept_.clear();
   }
 
  private:
@@ -72,18 +90,30 @@ class CudaAllocator final : public Allocator {
     return bytes <= 512 ? 512 : (bytes + step - 1) / step * step;
   }
 
-  void drop_kept() noexcept {
-    std::lock_guard lock(mutex_);
-    cudaDeviceSynchronize();
-    for (auto& [size, blocks] : kept_) {
-      for (void* block : blocks) cudaFree(block);
-    }
-    kept_.clear();
-  }
-
   int index_;
   std::mutex mutex_;
   std::map<size_t, std::vector<void*>> kept_;
+};
+
+class CudaAllocator final : public KeepingAllocator {
+ public:
+  using KeepingAllocator::KeepingAllocator;
+  ~CudaAllocator() override { drop_kept(); }
+
+ private:
+  cudaError_t fresh(void** block, size_t bytes) override { return cudaMalloc(block, bytes); }
+  void free(void* block) noexcept override { cudaFree(block); }
+};
+
+// Page-locked memory of the host. Whoever frees a block has waited for the transfers of it (memory_wait).
+class PinnedAllocator final : public KeepingAllocator {
+ public:
+  using KeepingAllocator::KeepingAllocator;
+  ~PinnedAllocator() override { drop_kept(); }
+
+ private:
+  cudaError_t fresh(void** block, size_t bytes) override { return cudaHostAlloc(block, bytes, cudaHostAllocDefault); }
+  void free(void* block) noexcept override { cudaFreeHost(block); }
 };
 
 }  // namespace
@@ -108,7 +138,10 @@ std::vector<CudaDevice> find_cuda_devices() {
   return devices;
 }
 
-CudaContext::CudaContext(int index) : Context(Backend::cuda, std::make_shared<CudaAllocator>(index)), index_(index) {
+CudaContext::CudaContext(int index)
+    : Context(Backend::cuda, std::make_shared<CudaAllocator>(index), std::make_shared<PinnedAllocator>(index)),
+      index_(index),
+      state_(std::make_unique<CudaState>()) {
   const int devices = count_cuda_devices();
   if (index >= devices) {
     throw std::runtime_error(devices == 0 ? std::string("no GPU that a driver shows")
@@ -118,15 +151,24 @@ CudaContext::CudaContext(int index) : Context(Backend::cuda, std::make_shared<Cu
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
   stream_ = stream;
+  check(cudaStreamCreateWithFlags(&state_->copies, cudaStreamNonBlocking), "a stream");
+  check(cudaEventCreateWithFlags(&state_->launched, cudaEventDisableTiming), "an event");
+  check(cudaEventCreateWithFlags(&state_->copied, cudaEventDisableTiming), "an event");
 }
 
 CudaContext::~CudaContext() {
+  cudaSetDevice(index_);
   const cudaStream_t stream = static_cast<cudaStream_t>(stream_);
   cudaStreamSynchronize(stream);
+  cudaStreamSynchronize(state_->copies);
+  cudaEventDestroy(state_->copied);
+  cudaEventDestroy(state_->launched);
+  cudaStreamDestroy(state_->copies);
   cudaStreamDestroy(stream);
 }
 
 void CudaContext::synchronize() {
+  refuse_capture(*this, "the host waits for the GPU");
   check(cudaStreamSynchronize(stream_of(*this)), "a kernel failed (CUDA_LAUNCH_BLOCKING=1 names its launch)");
 }
 
@@ -136,6 +178,7 @@ double device_seconds(CudaContext& context, const std::function<void()>& work) {
     Event() { check(cudaEventCreate(&event), "an event"); }
     ~Event() { cudaEventDestroy(event); }
   };
+  refuse_capture(context, "time is taken");
   const cudaStream_t stream = stream_of(context);
   const Event begin, end;
   check(cudaEventRecord(begin.event, stream), "recording an event");
@@ -157,16 +200,50 @@ void memory_copy(CudaContext& context, void* destination, const void* source, si
 }
 
 void memory_from_host(CudaContext& context, void* destination, const void* source, size_t bytes) {
+  refuse_capture(context, "memory of the host is copied to the GPU");
   if (bytes == 0) return;
   // From pageable memory this returns when the bytes are staged.
   check(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyHostToDevice, stream_of(context)), "copy to the GPU");
 }
 
 void memory_to_host(CudaContext& context, void* destination, const void* source, size_t bytes) {
+  refuse_capture(context, "memory of the GPU is read by the host");
   if (bytes > 0) {
     check(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDeviceToHost, stream_of(context)), "copy from the GPU");
   }
   context.synchronize();
+}
+
+// `second` does nothing more before what `first` was given so far is done.
+static void let_wait(cudaStream_t second, cudaStream_t first, cudaEvent_t event) {
+  check(cudaEventRecord(event, first), "recording an event");
+  check(cudaStreamWaitEvent(second, event, 0), "waiting for an event");
+}
+
+void memory_upload(CudaContext& context, void* destination, const void* staged, size_t bytes) {
+  refuse_capture(context, "memory of the host is copied to the GPU");
+  if (bytes == 0) return;
+  const cudaStream_t stream = stream_of(context);
+  const CudaState& state = context.state();
+  let_wait(state.copies, stream, state.launched);
+  check(cudaMemcpyAsync(destination, staged, bytes, cudaMemcpyHostToDevice, state.copies), "copy to the GPU");
+  let_wait(stream, state.copies, state.copied);
+}
+
+void memory_download(CudaContext& context, void* staged, const void* source, size_t bytes) {
+  refuse_capture(context, "memory of the GPU is read by the host");
+  if (bytes == 0) return;
+  const cudaStream_t stream = stream_of(context);
+  const CudaState& state = context.state();
+  let_wait(state.copies, stream, state.launched);
+  check(cudaMemcpyAsync(staged, source, bytes, cudaMemcpyDeviceToHost, state.copies), "copy from the GPU");
+}
+
+void memory_wait(CudaContext& context) {
+  refuse_capture(context, "the host waits for transfers");
+  stream_of(context);
+  check(cudaStreamSynchronize(context.state().copies),
+        "a kernel or a transfer failed (CUDA_LAUNCH_BLOCKING=1 names its launch)");
 }
 
 }  // namespace tessera

@@ -152,7 +152,7 @@ std::function<double(const ConvChoice&)> stopwatch([[maybe_unused]] Device& cont
 // run(choice) launches a call. It writes the same places whatever the choice, so measuring it does no harm.
 template <typename Run>
 void run_best(DeviceContext& context, const ConvWork& work, const Run& run) {
-  ConvTuner* tuner = conv_tuner();
+  ConvTuner* tuner = context.convolutions().tuner.get();
   run(tuner != nullptr ? tuner->choose(work, stopwatch(context, run)) : choose_conv(work));
 }
 

@@ -22,6 +22,7 @@
 
 #include <cstdint>
 
+#include "kernels/constant_tables.h"
 #include "kernels/context.h"
 #include "kernels/memory.h"
 
@@ -72,17 +73,17 @@ bool aligned4(int64_t stride, const Pointers*... pointers) {
   return stride % 4 == 0 && ((reinterpret_cast<uintptr_t>(pointers) % 16 == 0) && ...);
 }
 
-// A small array of the host (args marked "host memory"), on the device for the kernels launched while this lives.
+// A small array of the host (args marked "host memory"), on the device for the kernels launched while this lives;
+// uploaded the first time that a context meets its contents.
 template <typename T>
 class DeviceArray {
  public:
-  DeviceArray(DeviceContext& context, const T* values, int64_t count) : memory_(context, static_cast<size_t>(count)) {
-    if (count > 0) memory_from_host(context, memory_.data(), values, static_cast<size_t>(count) * sizeof(T));
-  }
-  const T* data() const { return memory_.data(); }
+  DeviceArray(DeviceContext& context, const T* values, int64_t count)
+      : memory_(context.constant_tables().find(context, values, static_cast<size_t>(count) * sizeof(T))) {}
+  const T* data() const { return static_cast<const T*>(memory_.get()); }
 
  private:
-  Scratch<T> memory_;
+  TableMemory memory_;
 };
 
 }  // namespace TESSERA_PORT

@@ -45,12 +45,12 @@ __device__ __forceinline__ double probability(float logit) { return 1.0 / (1.0 +
 
 // Whether a logit above the bound is a candidate, and its value.
 __device__ __forceinline__ bool passes(const SelectTopKArgs& args, float logit, int64_t row, float& value) {
-  const double of_class = probability(logit);
+  const double of_class = args.rule == CandidateRule::given ? logit : probability(logit);
   const double quality = args.quality_logits != nullptr ? probability(args.quality_logits[row]) : 1.0;
   value = static_cast<float>(of_class * quality);
   const float compared = args.rule == CandidateRule::class_probability ? static_cast<float>(of_class)
-                         : args.rule == CandidateRule::product         ? value
-                                                                       : sqrtf(value);
+                         : args.rule == CandidateRule::root_of_product ? sqrtf(value)
+                                                                       : value;
   return compared > args.threshold && value == value;
 }
 
@@ -190,6 +190,7 @@ __global__ void __launch_bounds__(kThreads) order_keys(SelectTopKArgs args, Leve
 // A logit at or below this cannot pass: the logit of the least class probability, with a margin for rounding. A
 // quality of at most 1 only lowers the product, so the class probability alone must reach the threshold.
 float logit_bound(const SelectTopKArgs& args) {
+  if (args.rule == CandidateRule::given) return args.threshold;
   const double threshold = args.threshold;
   const double least = args.rule == CandidateRule::root_of_product ? threshold * threshold : threshold;
   if (least <= 0) return -std::numeric_limits<float>::infinity();

@@ -269,8 +269,22 @@ Executor::Executor(const EmulatorSchedule& schedule, MemoryGate* gate)
 
 Executor::~Executor() = default;
 
-void Executor::run(const LaunchShape& shape, void (*body)(void*), void* arguments) {
+void Executor::launch(const LaunchShape& shape, void (*body)(void*), std::shared_ptr<void> arguments) {
   check_shape(shape);
+  if (steps_ == nullptr) return run(shape, body, arguments.get());
+  steps_->push_back([this, shape, body, kept = std::move(arguments)] { run(shape, body, kept.get()); });
+}
+
+void Executor::perform(std::function<void()> work) {
+  const auto step = [gate = gate_, call = std::move(work)] {
+    const OpenMemory open(gate);
+    call();
+  };
+  if (steps_ == nullptr) return step();
+  steps_->push_back(step);
+}
+
+void Executor::run(const LaunchShape& shape, void (*body)(void*), void* arguments) {
   [[maybe_unused]] const NotOfTheKernel quiet;
   Execution& execution = *execution_;
   std::lock_guard lock(execution.mutex);

@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <vector>
 
 #include "kernels/context.h"
 #include "kernels/emulator/memory_gate.h"
@@ -32,13 +34,20 @@ class Executor {
 
   // Calls body(arguments) once per thread, with threadIdx and its like set. Throws std::invalid_argument for a shape
   // that a device of compute capability 8.6 would refuse, std::runtime_error with the place for what a kernel does
-  // wrong: divergent barriers, missing lanes, deadlock, writes beyond a shared array.
-  void run(const LaunchShape& shape, void (*body)(void*), void* arguments);
+  // wrong: divergent barriers, missing lanes, deadlock, writes beyond a shared array. While steps are recorded the
+  // launch becomes one of them.
+  void launch(const LaunchShape& shape, void (*body)(void*), std::shared_ptr<void> arguments);
+  // Calls work with the memory of the kernels open: copies and fills. Recorded like a launch.
+  void perform(std::function<void()> work);
 
-  MemoryGate* gate() const { return gate_; }
+  using Steps = std::vector<std::function<void()>>;
+  void record_to(Steps* steps) { steps_ = steps; }  // null: run again
 
  private:
+  void run(const LaunchShape& shape, void (*body)(void*), void* arguments);
+
   MemoryGate* gate_;
+  Steps* steps_ = nullptr;
   std::unique_ptr<Execution> execution_;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -129,12 +130,15 @@ void launch_emulated(bool cooperative, void (*kernel)(Parameters...), dim3 grid,
   struct Call {
     void (*kernel)(Parameters...);
     std::tuple<std::decay_t<Parameters>...> arguments;
-  } call{kernel, {static_cast<Parameters>(arguments)...}};
+  };
+  // On the heap, because the launch may be recorded.
+  std::shared_ptr<Call> call(new Call{kernel, {static_cast<Parameters>(arguments)...}});
   const auto run_thread = [](void* data) {
     const Call& of_thread = *static_cast<const Call*>(data);
     std::apply(of_thread.kernel, of_thread.arguments);
   };
-  site.context.executor().run({grid, block, shared_bytes, cooperative, site.file, site.line}, run_thread, &call);
+  site.context.executor().launch({grid, block, shared_bytes, cooperative, site.file, site.line}, run_thread,
+                                 std::move(call));
 }
 
 template <typename... Parameters, typename... Arguments>

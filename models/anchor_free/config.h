@@ -68,6 +68,7 @@ struct AnchorFreeConfig {
   float score_threshold = 0.1f;
   float mask_threshold = 0.5f;
   std::vector<int> least_areas = {8, 8, 16, 32, 32};  // a mask needs more pixels at stride 4, level by level
+  int measured = 512;                                 // best cells whose masks are made
   int candidates = 500;                               // that enter suppression
   MaskSuppression suppression = MaskSuppression::matrix_gaussian;
   float nms_sigma = 2.0f;

@@ -27,7 +27,7 @@ Tensor coordinate_map(Context& context, int64_t images, int64_t height, int64_t 
       values.push_back(coordinate(i % height, height));
     }
   }
-  return Tensor::from_host<float>(context, {images, height, width, 2}, values, "coordinates");
+  return Tensor::constant<float>(context, {images, height, width, 2}, values);
 }
 
 MaskFeatures::MaskFeatures(const ParameterScope& scope, const AnchorFreeConfig& config) : config_(config) {

@@ -5,6 +5,7 @@
 
 #include "data/annotations/annotations.h"
 #include "engine/core/tensor.h"
+#include "engine/ops/grid_binarize.h"
 #include "models/gridmask/config.h"
 
 namespace tessera {
@@ -18,8 +19,8 @@ struct GridMaskRequest {
 };
 
 // One mask per valid box, at the original size: inside the box a pixel is set when its embedding is closer to the
-// foreground than to the background vector of its grid cell.
-std::vector<BitMask> gridmask_masks(Context& context, const GridMaskRequest& request, const ImageGeometry& geometry,
-                                    const GridMaskConfig& config);
+// foreground than to the background vector of its grid cell. Nothing waits for the host.
+GridMasks gridmask_masks(Context& context, const GridMaskRequest& request, const ImageGeometry& geometry,
+                         const GridMaskConfig& config);
 
 }  // namespace tessera

@@ -209,6 +209,21 @@ TEST_F(Program, PrecisionOfADevice) {
   EXPECT_EQ(json::parse(bench.out)["conditions"]["device"], "emulated");
 }
 
+// Recorded launches of a whole inference, through the program.
+TEST_F(Program, GraphsOfADevice) {
+  const auto bench = [&](const char* device, const char* graph) {
+    return run_program({"bench", "infer", "configs/gridmask_fcos_tiny_nuclei.json", "--weights", "random", "--size",
+                        "32x32", "--rounds", "1", "--device", device, "--graph", graph, "--json"});
+  };
+  const ProgramResult recorded = bench("emulated", "on"), direct = bench("emulated", "auto");
+  ASSERT_EQ(recorded.exit_code, 0) << recorded.err;
+  ASSERT_EQ(direct.exit_code, 0) << direct.err;
+  EXPECT_GT(json::parse(recorded.out)["graph_launches"], 100);
+  EXPECT_EQ(json::parse(direct.out)["graph_launches"], 0);
+  expect_error(bench("cpu", "on"), 2, "--graph off");
+  expect_error(bench("cpu", "perhaps"), 2, "--graph auto");
+}
+
 TEST_F(Program, PrecisionAndTuningAreOfGpus) {
   const auto with = [&](std::initializer_list<const char*> more) {
     std::vector<std::string> words = {

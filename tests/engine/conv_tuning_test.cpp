@@ -127,10 +127,14 @@ TEST_F(ConvTuning, OtherFilesAreRefused) {
 }
 
 TEST_F(ConvTuning, OnlyGpusAreTuned) {
-  for (const Device& device : {Device{Backend::cpu}, Device{Backend::emulated}, Device{Backend::cuda, 63}}) {
-    EXPECT_THROW(tune_convolutions(device, file()), Error) << device.to_string();
+  CpuContext cpu(1);
+  EmulatedContext emulated;
+  PlanContext plan;
+  for (Context* context :
+       {static_cast<Context*>(&cpu), static_cast<Context*>(&emulated), static_cast<Context*>(&plan)}) {
+    EXPECT_THROW(tune_convolutions(*context, file()), Error) << backend_name(context->backend());
+    EXPECT_EQ(context->convolutions().tuner, nullptr);
   }
-  EXPECT_EQ(conv_tuner(), nullptr);
 }
 
 }  // namespace

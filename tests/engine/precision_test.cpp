@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/core/error.h"
+#include "engine/ops/conv2d.h"
 
 namespace tessera {
 namespace {
@@ -22,16 +23,28 @@ TEST(Precision, NamesAreReadAndWritten) {
   }
 }
 
+TEST(Precision, ContextsDiffer) {
+  EmulatedContext half, whole;
+  set_precision(half, ConvMath::bf16);
+  EXPECT_EQ(precision_of(half), ConvMath::bf16);
+  EXPECT_EQ(precision_of(whole), ConvMath::fp32);
+
+  const std::vector<float> values = {1.0f + 0x1p-10f};  // bf16 has no such number
+  const auto multiplied = [&](Context& context) {
+    Tape tape(context, Tape::Mode::forward);
+    const Variable x = Tensor::from_host<float>(context, {1, 1, 1, 8}, std::vector<float>(8, values[0]));
+    const Variable weight = Tensor::from_host<float>(context, {1, 1, 1, 8}, std::vector<float>{1, 0, 0, 0, 0, 0, 0, 0});
+    return conv2d(tape, {x, weight, {}, {}, {}, {}}, {}).value.to_host<float>(context).at(0);
+  };
+  EXPECT_EQ(multiplied(half), 1.0f);
+  EXPECT_EQ(multiplied(whole), values[0]);
+}
+
 TEST(Precision, TheCpuComputesInFp32) {
-  const CpuContext cpu(1);
-  const EmulatedContext emulated;
-  EXPECT_EQ(precision_of(emulated), ConvMath::fp32);
-  EXPECT_NO_THROW(set_precision({Backend::cpu}, ConvMath::fp32));
-  EXPECT_THROW(set_precision({Backend::cpu}, ConvMath::bf16), Error);
-  set_precision({Backend::emulated}, ConvMath::bf16);
-  EXPECT_EQ(precision_of(emulated), ConvMath::bf16);
+  CpuContext cpu(1);
+  EXPECT_NO_THROW(set_precision(cpu, ConvMath::fp32));
+  EXPECT_THROW(set_precision(cpu, ConvMath::bf16), Error);
   EXPECT_EQ(precision_of(cpu), ConvMath::fp32);
-  set_precision({Backend::emulated}, ConvMath::fp32);
 }
 
 TEST(Precision, GradientsBehindHalfKeepTheirRange) {

@@ -445,14 +445,14 @@ TEST(Conv2dDevice, TunerChooses) {
     Tensor to_y = Tensor::empty(context, {problem.out_size()});
     Tensor to_dweight = Tensor::empty(context, {problem.window().weight_elements()});
     const auto recorder = std::make_shared<Recorder>();
-    set_conv_tuner(recorder);
+    context.set_convolutions({.tuner = recorder});
     on_device(context, [&](auto& device) {
       conv2d_forward(device, Conv2dForwardArgs{problem.window(), maps, x.data<float>(), weight.data<float>(), nullptr,
                                                nullptr, nullptr, to_y.data<float>(), false});
       conv2d_backward_weight(device, Conv2dBackwardWeightArgs{problem.window(), maps, x.data<float>(), dy.data<float>(),
                                                               nullptr, to_dweight.data<float>(), ConvMath::bf16});
     });
-    set_conv_tuner(nullptr);
+    context.set_convolutions({});
     EXPECT_EQ(recorder->calls, (std::vector<Recorder::Call>{{ConvPass::gather, ConvMath::fp32, 20, 108, 9},
                                                             {ConvPass::weight, ConvMath::bf16, 144, 42, 9}}));
     expect_near("y", to_y.to_host<float>(context), problem.forward(operands.x, operands.weight),

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "tests/ops/op_check.h"
@@ -65,6 +66,41 @@ TEST(SelectTopK, AgreesWithAFullSort) {
         expect_selection(context, geometry, logits, quality, classes, {.rule = rule, .threshold = 0.2f, .k = 100});
       }
       expect_selection(context, geometry, logits, {}, classes, {.threshold = 0.05f, .k = 1000});
+    }
+  });
+}
+
+// Probabilities as they are: zeros never pass, nor does the threshold itself, and no digit changes.
+TEST(SelectTopK, GivenProbabilities) {
+  const PyramidGeometry geometry = small_pyramid(2);
+  constexpr int64_t kClasses = 3, kBest = 40;
+  std::vector<float> scores = random_logits(geometry.rows() * kClasses, 45, 0.0);
+  for (float& score : scores) score = score > 3.5f ? 0.25f : std::max(0.0f, std::min(1.0f, 0.25f * score));
+  for_each_backend([&](Context& context) {
+    for (const float threshold : {0.0f, 0.25f}) {
+      const TopKSelection selection =
+          select_top_k(context, Tensor::from_host<float>(context, {geometry.rows(), kClasses}, scores), {}, geometry,
+                       {.rule = CandidateRule::given, .threshold = threshold, .k = kBest});
+      const std::vector<float> values = selection.values.to_host<float>(context);
+      const std::vector<int32_t> rows = selection.rows.to_host<int32_t>(context),
+                                 classes = selection.classes.to_host<int32_t>(context),
+                                 counts = selection.counts.to_host<int32_t>(context);
+      for (int64_t group = 0; group < 2 * geometry.level_count(); ++group) {
+        const int64_t level = group % geometry.level_count();
+        const int64_t first = geometry.row(level, group / geometry.level_count(), 0, 0) * kClasses;
+        std::vector<std::pair<float, int64_t>> expected;
+        for (int64_t i = first; i < first + geometry.level(level).cells() * kClasses; ++i) {
+          if (scores[static_cast<size_t>(i)] > threshold) expected.emplace_back(-scores[static_cast<size_t>(i)], i);
+        }
+        std::sort(expected.begin(), expected.end());
+        if (expected.size() > kBest) expected.resize(kBest);
+        ASSERT_EQ(counts[static_cast<size_t>(group)], static_cast<int32_t>(expected.size()));
+        for (size_t i = 0; i < expected.size(); ++i) {
+          const size_t at = static_cast<size_t>(group * kBest) + i;
+          ASSERT_EQ(values[at], -expected[i].first);
+          ASSERT_EQ(rows[at] * kClasses + classes[at], expected[i].second);
+        }
+      }
     }
   });
 }

@@ -6,6 +6,7 @@
 
 #include "engine/training/sgd.h"
 #include "models/anchor_free/inference.h"
+#include "tests/emulator/closed_allocator.h"
 #include "tests/models/anchor_free/tiny_yolactr.h"
 #include "tests/models/one_picture.h"
 #include "tests/ops/op_check.h"
@@ -285,14 +286,18 @@ std::vector<float> block(int64_t height, int64_t width, int64_t x1, int64_t y1, 
   return values;
 }
 
-TEST(YolactrInference, FromCellsToMasksOfThePicture) {
-  CpuContext context(2);
+std::vector<Detection> detect_one(Context& context, const HandMade& made, const ImageGeometry& geometry,
+                                  const AnchorFreeConfig& config) {
+  return unpack(context, detect_masks(context, made.cells, made.features, {geometry}, config), {geometry}).at(0);
+}
+
+void from_cells_to_masks(Context& context) {
   AnchorFreeConfig config = prediction_config();
   // A block of 4x3 and one of 5x5 pixels on a map of 8x8; the picture is 30x28 in an input of 32x32, original 60x56.
   const HandMade made = hand_made(context, {block(8, 8, 1, 1, 5, 4), block(8, 8, 3, 3, 8, 8)}, 8, 8,
                                   {{0, 1, 2.0f, 0}, {10, 2, 3.0f, 1}, {20, 2, 1.0f, 1}, {15, 0, -2.5f, 1}});
   const ImageGeometry geometry{60, 56, 30, 28};
-  const std::vector<Detection> found = detect_masks(context, made.cells, made.features, 0, geometry, config);
+  const std::vector<Detection> found = detect_one(context, made, geometry, config);
   // The second claim on mask 1 overlaps fully: 0.73 decays to 0.1; the class below the threshold of 0.1 is none.
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0].label, 2);
@@ -313,7 +318,7 @@ TEST(YolactrInference, FromCellsToMasksOfThePicture) {
   for (const int chunk : {1, 2, 3}) {
     AnchorFreeConfig chunked = config;
     chunked.chunk = chunk;
-    const std::vector<Detection> same = detect_masks(context, made.cells, made.features, 0, geometry, chunked);
+    const std::vector<Detection> same = detect_one(context, made, geometry, chunked);
     ASSERT_EQ(same.size(), found.size());
     for (size_t i = 0; i < same.size(); ++i) {
       EXPECT_EQ(same[i].score, found[i].score);
@@ -321,24 +326,44 @@ TEST(YolactrInference, FromCellsToMasksOfThePicture) {
     }
   }
   config.suppression = MaskSuppression::mask;
-  EXPECT_EQ(detect_masks(context, made.cells, made.features, 0, geometry, config).size(), 2u);
+  EXPECT_EQ(detect_one(context, made, geometry, config).size(), 2u);
   config.suppression = MaskSuppression::matrix_linear;
-  EXPECT_EQ(detect_masks(context, made.cells, made.features, 0, geometry, config).size(), 2u);
+  EXPECT_EQ(detect_one(context, made, geometry, config).size(), 2u);
   config.max_detections = 1;
-  EXPECT_EQ(detect_masks(context, made.cells, made.features, 0, geometry, config).at(0).label, 2);
+  EXPECT_EQ(detect_one(context, made, geometry, config).at(0).label, 2);
   config.least_areas = {25, 25, 25, 25, 25};  // more pixels are needed, not as many
-  EXPECT_TRUE(detect_masks(context, made.cells, made.features, 0, geometry, config).empty());
+  EXPECT_TRUE(detect_one(context, made, geometry, config).empty());
+  // Masks are made for the best cells only.
+  config = prediction_config();
+  config.measured = 2;
+  EXPECT_EQ(detect_one(context, made, geometry, config).size(), 2u);
+  config.measured = 1;
+  EXPECT_EQ(detect_one(context, made, geometry, config).at(0).label, 2);
+}
+
+TEST(YolactrInference, FromCellsToMasksOfThePicture) {
+  CpuContext cpu(2);
+  from_cells_to_masks(cpu);
+}
+
+TEST(YolactrInference, FromCellsToMasksOfThePictureOnADevice) {
+  EmulatedContext emulated({}, make_closed_allocator());
+  from_cells_to_masks(emulated);
+}
+
+void nothing_and_empty_masks(Context& context) {
+  const AnchorFreeConfig config = prediction_config();
+  const std::vector<float> nothing(64, -6.0f);
+  const ImageGeometry geometry{32, 32, 32, 32};
+  EXPECT_TRUE(detect_one(context, hand_made(context, {nothing}, 8, 8, {}), geometry, config).empty());
+  EXPECT_TRUE(detect_one(context, hand_made(context, {nothing}, 8, 8, {{0, 0, 4.0f, 0}}), geometry, config).empty());
 }
 
 TEST(YolactrInference, NothingFoundAndEmptyMasks) {
-  CpuContext context(1);
-  const AnchorFreeConfig config = prediction_config();
-  const std::vector<float> nothing(64, -6.0f);
-  EXPECT_TRUE(detect_masks(context, hand_made(context, {nothing}, 8, 8, {}).cells,
-                           hand_made(context, {nothing}, 8, 8, {}).features, 0, {32, 32, 32, 32}, config)
-                  .empty());
-  const HandMade empty = hand_made(context, {nothing}, 8, 8, {{0, 0, 4.0f, 0}});
-  EXPECT_TRUE(detect_masks(context, empty.cells, empty.features, 0, {32, 32, 32, 32}, config).empty());
+  CpuContext cpu(1);
+  nothing_and_empty_masks(cpu);
+  EmulatedContext emulated({}, make_closed_allocator());
+  nothing_and_empty_masks(emulated);
 }
 
 TEST(YolactrInference, TightMasks) {
