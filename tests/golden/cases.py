@@ -142,6 +142,10 @@ def gridmask_r50():
                                          object=dict(hidden_convs=3)))
 
 
+def fcos_r50():
+    return gridmask_config(R50, system="fcos", classes=80, norm_groups=32, fpn=dict(channels=256), fcos=dict(tower_convs=4))
+
+
 def anchor_free_r50():
     return anchor_free_config({**R50, "stride_in": "3x3"}, classes=80, norm_groups=32, fpn=dict(channels=256),
                               anchor_free=dict(layers=6, mask_channels=128, kernel_channels=256))
@@ -224,6 +228,7 @@ NETWORKS = {
     "gridmask_basic": (lambda: gridmask_config(BASIC, fpn=dict(first_level=2),
                                                gridmask=dict(k=2, dim=6, train_stride=2, alpha=3.0)), 2, TEN_STEPS),
     "gridmask_r50": (gridmask_r50, 1, ONE_STEP),
+    "fcos_r50": (fcos_r50, 1, ONE_STEP),
     "fcos_narrow": (lambda: gridmask_config(NARROW, system="fcos"), 2, TEN_STEPS),
     "anchor_free_narrow": (lambda: narrow_anchor_free(mask_channels=48), 2, TEN_STEPS),
     "anchor_free_variants": (lambda: narrow_anchor_free(block="preln_mlp", t5="grid", mask_head="sotr", coord_conv=True,

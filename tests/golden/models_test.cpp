@@ -18,7 +18,7 @@ TEST_P(Golden, DetectionsAgree) { GoldenModel(GetParam()).check_detections(); }
 
 INSTANTIATE_TEST_SUITE_P(Models, Golden,
                          ::testing::Values("gridmask_narrow", "gridmask_basic", "gridmask_r50", "fcos_narrow",
-                                           "anchor_free_narrow", "anchor_free_variants", "anchor_free_r50"),
+                                           "fcos_r50", "anchor_free_narrow", "anchor_free_variants", "anchor_free_r50"),
                          [](const auto& parameter) { return std::string(parameter.param); });
 
 // torchvision's models, which have no losses of ours: activations, and of FCOS the whole inference.
