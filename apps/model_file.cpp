@@ -67,7 +67,7 @@ Model make_model(Context& context, const Config& config, std::vector<Category> c
   return model;
 }
 
-Model load_model(Context& context, const std::filesystem::path& file) {
+Model load_model(Context& context, const std::filesystem::path& file, bool training) {
   if (is_config(file)) {
     throw Error(ExitCode::weights, file.string() + ": a config holds no weights",
                 "--weights random, or a .safetensors file");
@@ -75,7 +75,7 @@ Model load_model(Context& context, const std::filesystem::path& file) {
   const SafetensorsFile weights(file);
   const Config config =
       Config::from_json(run_config_table(), require(weights.metadata(), kConfigKey, file), file.string());
-  Model model = make_model(context, config, categories_from(weights.metadata(), file), 0, false);
+  Model model = make_model(context, config, categories_from(weights.metadata(), file), 0, training);
   load_weights(context, *model.parameters, weights);
   return model;
 }

@@ -38,6 +38,6 @@ ModelConfig read_model_config(const std::filesystem::path& file);
 Model make_model(Context& context, const Config& config, std::vector<Category> categories, uint64_t seed,
                  bool training);
 // Builds the network of a weight file and reads its weights, all of them or none. Throws Error(weights).
-Model load_model(Context& context, const std::filesystem::path& weights);
+Model load_model(Context& context, const std::filesystem::path& weights, bool training = false);
 
 }  // namespace tessera

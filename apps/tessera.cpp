@@ -198,6 +198,13 @@ int run(int argc, char** argv) {
   verb = add_bench("data", "annotation reading, decoding, loading, evaluation", run_bench_data);
   verb->add_option("--data", speed.annotations, "COCO annotations; generated when absent");
   verb->add_option("--images", speed.images, "folder of the pictures");
+  TurnsOptions turns;
+  verb = add_verb(*bench, "turns", "one run for every line on standard input, beside other programs", common, chosen,
+                  [&] { return run_bench_turns(common, turns); });
+  verb->add_option("weights", turns.weights, "weights file")->required();
+  verb->add_option("input", turns.input, "safetensors file of the pictures, to train also of their objects")
+      ->required();
+  verb->add_flag("--train", turns.train, "training steps instead of forward passes");
 
   add_verb(app, "doctor", "what this build and machine can do, and cures for what they cannot", common, chosen,
            [&] { return run_doctor(common); });

@@ -116,6 +116,13 @@ int run_bench_train(const CommonOptions& common, const BenchOptions& options);
 int run_bench_ops(const CommonOptions& common, const BenchOptions& options);
 int run_bench_data(const CommonOptions& common, const BenchOptions& options);
 
+struct TurnsOptions {
+  std::string weights, input;
+  bool train = false;  // training steps instead of forward passes
+};
+// On the CPU. Writes a line of JSON when ready (with the losses of the first step) and one for each run.
+int run_bench_turns(const CommonOptions& common, const TurnsOptions& options);
+
 struct DemoOptions {
   std::string out = "out/demo";
   bool compare_k = false;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/annotations/coco_results.h"
+#include "engine/io/safetensors.h"
 #include "tests/apps/run_program.h"
 #include "tests/shared_data.h"
 
@@ -234,6 +235,27 @@ TEST_F(Program, PrecisionAndTuningAreOfGpus) {
   expect_error(with({"--device", "cpu", "--precision", "bf16"}), 2, "--precision fp32");
   expect_error(with({"--device", "emulated", "--precision", "half"}), 2, "fp16-chunked");
   expect_error(with({"--device", "cpu", "--tuning", "choices.json"}), 2, "--device cuda");
+}
+
+// One untimed run, then one for each line of standard input, which is empty here.
+TEST_F(Program, BenchTakesItsPicturesFromAFile) {
+  const std::vector<float> picture(size_t{3} * 64 * 64, 0.5f), mask(size_t{64} * 64, 1.0f);
+  const auto input = [&](float label) {
+    const std::vector<float> object = {0, label, 8, 8, 56, 48};
+    write_safetensors(path("input.safetensors"),
+                      {{"input", {1, 3, 64, 64}, picture.data()},
+                       {"objects", {1, 6}, object.data()},
+                       {"masks", {1, 64, 64}, mask.data()}},
+                      {});
+    return path("input.safetensors");
+  };
+  const ProgramResult forward = run_program({"bench", "turns", trained(), input(1)});
+  ASSERT_EQ(forward.exit_code, 0) << forward.err;
+  EXPECT_EQ(json::parse(forward.out), json({{"ready", true}}));
+  const ProgramResult train = run_program({"bench", "turns", trained(), input(1), "--train"});
+  ASSERT_EQ(train.exit_code, 0) << train.err;
+  EXPECT_EQ(json::parse(train.out)["losses"].size(), 4u);
+  expect_error(run_program({"bench", "turns", trained(), input(5), "--train"}), 3, "label 5");
 }
 
 TEST_F(Program, RandomWeightsWhereWeightsAreNotNeeded) {

@@ -44,6 +44,7 @@ ProgramResult run_program(const std::vector<std::string>& arguments, double stop
   values.push_back(nullptr);
   const pid_t child = fork();
   if (child == 0) {
+    dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
     dup2(open(out.c_str(), O_CREAT | O_WRONLY, 0600), STDOUT_FILENO);
     dup2(open(err.c_str(), O_CREAT | O_WRONLY, 0600), STDERR_FILENO);
     execv(binary.c_str(), values.data());
