@@ -1,5 +1,4 @@
-// Weights and pictures as a function of a name and an index that is short in any language, so that another
-// implementation can be given the same network: tests/models/pytorch_golden_test.cpp.
+// Weights as a function of a name and an index, without the cases of tests/golden/formula.h that these networks lack.
 #pragma once
 
 #include <cmath>
