@@ -54,6 +54,14 @@ ifneq ($(CUDA_HOME),)
   LDLIBS_ALL += $(firstword $(wildcard $(CUDA_HOME)/lib64/libcudart_static.a $(CUDA_HOME)/lib/libcudart_static.a)) -ldl -lrt
 endif
 
+# cuBLAS and cuDNN are opened by the program when they are first used: only their headers are needed here. An empty
+# CUBLAS_ROOT or CUDNN_ROOT leaves one out.
+root_with = $(patsubst %/include/$(1),%,$(firstword $(wildcard $(addsuffix /include/$(1),$(CUDA_HOME) /usr /usr/local))))
+CUBLAS_ROOT ?= $(if $(CUDA_HOME),$(call root_with,cublas_v2.h))
+CUDNN_ROOT ?= $(if $(CUDA_HOME),$(call root_with,cudnn.h))
+library_flags = $(if $(2),-DTESSERA_$(1)=1 -DTESSERA_$(1)_FOLDER='"$(firstword $(wildcard $(2)/lib64 $(2)/lib))"' $(addprefix -isystem ,$(addsuffix /include,$(filter-out /usr $(CUDA_HOME),$(2)))))
+CUDA_LIBRARIES := $(call library_flags,CUBLAS,$(CUBLAS_ROOT)) $(call library_flags,CUDNN,$(CUDNN_ROOT))
+
 LIBRARY_SOURCES := $(sort $(foreach room,$(ROOMS),$(shell find $(room) 2>/dev/null -name '*.cpp')))
 LIBRARY_SOURCES := $(if $(CUDA_HOME),$(LIBRARY_SOURCES),$(filter-out kernels/cuda/%,$(LIBRARY_SOURCES)))
 KERNEL_SOURCES := $(sort $(wildcard kernels/cuda/*.cu))
@@ -71,6 +79,7 @@ BINARY := $(if $(filter release,$(VARIANT)),build/tessera,$(BUILD)/tessera)
 TESTS := $(BUILD)/tessera_tests
 KERNEL_TESTS := $(BUILD)/kernel_tests
 
+quoted = '$(subst ','\'',$(1))'
 V ?= 0
 Q := $(if $(filter 0,$(V)),@)
 say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
@@ -80,7 +89,7 @@ say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 
 help:                   ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  ARCH=native|x86-64-v3  CXX=...  PRECOMPILED=yes|no  V=1 (print commands)"
+	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  CUDNN_ROOT=...  CUBLAS_ROOT=...  ARCH=native|x86-64-v3  CXX=...  PRECOMPILED=yes|no  V=1 (print commands)"
 all: cpu                ## the binary build/tessera
 cpu: $(BINARY)          ## the binary with the CPU backend
 cuda:                   ## the same with CUDA=yes: fails where no toolkit is found
@@ -167,6 +176,12 @@ $(BUILD)/obj/apps/%.o: private CXXFLAGS_ALL += $(APP_FLAGS)
 $(BUILD)/obj/tests/%.o: private CXXFLAGS_ALL += $(TEST_FLAGS)
 $(BUILD)/obj/tests/emulator/%.o: private CXXFLAGS_ALL += -Wno-unknown-pragmas
 $(BUILD)/obj/kernels/cuda/%.o: private CPPFLAGS_ALL += $(CUDA_INCLUDE)
+CUDA_LIBRARY_OBJECTS := $(call object,kernels/cuda/cublas_product.cpp kernels/cuda/cudnn_conv.cpp)
+$(CUDA_LIBRARY_OBJECTS): private CPPFLAGS_ALL += $(CUDA_LIBRARIES)
+$(CUDA_LIBRARY_OBJECTS): $(BUILD)/cuda_libraries
+$(BUILD)/cuda_libraries: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(call quoted,$(CUDA_LIBRARIES)) | cmp -s - $@ || printf '%s\n' $(call quoted,$(CUDA_LIBRARIES)) > $@
 # The emulator drives ThreadSanitizer's fibers itself: its own traffic is no race of a kernel.
 $(BUILD)/obj/kernels/emulator/%.o: private CXXFLAGS_ALL += $(if $(filter tsan,$(VARIANT)),-fno-sanitize=thread -DTESSERA_RACE_CHECK=1)
 $(BUILD)/obj/%.o: %.cpp $(BUILD)/flags

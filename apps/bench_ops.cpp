@@ -11,8 +11,9 @@
 #include "engine/core/precision.h"
 #include "engine/core/rng.h"
 #include "engine/core/tensor.h"
-#include "kernels/conv2d.h"
+#include "kernels/conv2d_choice.h"
 #include "kernels/cpu/machine_peak.h"
+#include "kernels/cuda/libraries.h"
 
 namespace tessera {
 
@@ -34,6 +35,16 @@ PassTiming time_pass(Device& context, double least_seconds, Call&& kernel) {
   }
   std::sort(times.begin(), times.end());
   return {times[times.size() / 2], times.front()};
+}
+
+// Nothing where the library has no way to do it.
+template <typename Device, typename Call>
+PassTiming time_library(Device& context, double least_seconds, Call&& kernel) {
+  try {
+    return time_pass(context, least_seconds, kernel);
+  } catch (const LibraryRefused&) {
+    return {};
+  }
 }
 
 Tensor random_tensor(Context& context, const Shape& shape, uint64_t sample) {
@@ -58,28 +69,49 @@ ConvolutionBench bench_convolution(Device& context, const BenchShape& shape, con
   const Tensor dweight = Tensor::empty(context, weight.shape());
   const ConvMath math = precision_of(context);
   ConvolutionBench result{shape.group, description, map.out_rows() * window.weight_elements()};
-  result.forward = time_pass(context, seconds, [&] {
-    conv2d_forward(context, {window,
-                             {&map, 1},
-                             x.data<float>(),
-                             weight.data<float>(),
-                             nullptr,
-                             bias.data<float>(),
-                             nullptr,
-                             y.data<float>(),
-                             true,
-                             math});
-  });
-  result.data_gradient = time_pass(context, seconds, [&] {
+  const auto forward = [&](const auto&... choice) {
+    conv2d_forward(context,
+                   Conv2dForwardArgs{window,
+                                     {&map, 1},
+                                     x.data<float>(),
+                                     weight.data<float>(),
+                                     nullptr,
+                                     bias.data<float>(),
+                                     nullptr,
+                                     y.data<float>(),
+                                     true,
+                                     math},
+                   choice...);
+  };
+  const auto data_gradient = [&](const auto&... choice) {
     conv2d_backward_data(
         context,
-        {window, {&map, 1}, dy.data<float>(), weight.data<float>(), nullptr, dx.data<float>(), gradient_math(math)});
-  });
-  result.weight_gradient = time_pass(context, seconds, [&] {
+        Conv2dBackwardDataArgs{
+            window, {&map, 1}, dy.data<float>(), weight.data<float>(), nullptr, dx.data<float>(), gradient_math(math)},
+        choice...);
+  };
+  const auto weight_gradient = [&](const auto&... choice) {
     conv2d_backward_weight(
         context,
-        {window, {&map, 1}, x.data<float>(), dy.data<float>(), nullptr, dweight.data<float>(), gradient_math(math)});
-  });
+        Conv2dBackwardWeightArgs{
+            window, {&map, 1}, x.data<float>(), dy.data<float>(), nullptr, dweight.data<float>(), gradient_math(math)},
+        choice...);
+  };
+  result.forward = time_pass(context, seconds, forward);
+  result.data_gradient = time_pass(context, seconds, data_gradient);
+  result.weight_gradient = time_pass(context, seconds, weight_gradient);
+  if constexpr (!std::is_same_v<Device, CpuContext>) {
+    for (const auto& [name, source] :
+         {std::pair("cudnn", ConvSource::cudnn), std::pair("cublas", ConvSource::cublas)}) {
+      const ConvChoice choice{ConvTile::m64n64, 1, source};
+      const LibraryBench library{name, time_library(context, seconds, [&] { forward(choice); }),
+                                 time_library(context, seconds, [&] { data_gradient(choice); }),
+                                 time_library(context, seconds, [&] { weight_gradient(choice); })};
+      if (library.forward.fastest + library.data_gradient.fastest + library.weight_gradient.fastest > 0) {
+        result.libraries.push_back(library);
+      }
+    }
+  }
   return result;
 }
 
@@ -116,6 +148,14 @@ void print_ops_bench(const OpsBench& result) {
                  result.fma_peak > 0 ? fmt::format("{:.0f}%", 100 * speed / result.fma_peak) : "");
     }
     fmt::print("\n");
+    for (const LibraryBench& library : row.libraries) {
+      fmt::print("{:<9} {:<46} {:>7}", "", "  by " + library.name, "");
+      for (const PassTiming& pass : {library.forward, library.data_gradient, library.weight_gradient}) {
+        fmt::print("  {:>24}",
+                   pass.fastest > 0 ? fmt::format("{:.3f} {:>7.1f}      ", pass.fastest, row.gigaflops(pass)) : "");
+      }
+      fmt::print("\n");
+    }
   }
 }
 
@@ -128,12 +168,21 @@ std::string ops_bench_json(const OpsBench& result) {
       if (result.fma_peak > 0) json["share_of_peak"] = speed / result.fma_peak;
       return json;
     };
+    nlohmann::ordered_json libraries = nlohmann::ordered_json::object();
+    for (const LibraryBench& library : row.libraries) {
+      for (const auto& [pass, timing] :
+           {std::pair("forward", library.forward), std::pair("data_gradient", library.data_gradient),
+            std::pair("weight_gradient", library.weight_gradient)}) {
+        if (timing.fastest > 0) libraries[library.name][pass] = json_of(timing);
+      }
+    }
     rows.push_back({{"group", row.group},
                     {"description", row.description},
                     {"macs", row.macs},
                     {"forward", json_of(row.forward)},
                     {"data_gradient", json_of(row.data_gradient)},
-                    {"weight_gradient", json_of(row.weight_gradient)}});
+                    {"weight_gradient", json_of(row.weight_gradient)},
+                    {"libraries", libraries}});
   }
   nlohmann::ordered_json document;
   if (result.threads > 0) {

@@ -19,12 +19,19 @@ struct PassTiming {
   double median = 0, fastest = 0;  // milliseconds
 };
 
+// The same passes by a library of NVIDIA's, as a yardstick: without ours' fused epilogue, which follows as a pass.
+struct LibraryBench {
+  std::string name;                                    // "cudnn", "cublas"
+  PassTiming forward, data_gradient, weight_gradient;  // 0 where it has no way to do the pass
+};
+
 struct ConvolutionBench {
   std::string
       group;  // "detector" (ResNet-50, FPN, FCOS at 800 x 1344, batch 1), "grouped", "small" (training, batch 8)
   std::string description;
   int64_t macs = 0;  // of one pass
   PassTiming forward, data_gradient, weight_gradient;
+  std::vector<LibraryBench> libraries;  // those that do one of the passes
 
   // 1e9 floating point operations per second, two per multiply-add, of the fastest call: the peak beside it is that of
   // the fastest round, too.

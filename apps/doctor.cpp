@@ -13,6 +13,7 @@
 #include "engine/core/memory_table.h"
 #include "engine/io/json_text.h"
 #include "engine/ops/conv2d.h"
+#include "kernels/cuda/libraries.h"
 #include "kernels/cuda_devices.h"
 #include "kernels/not_yet.h"
 #include "kernels/occupancy.h"
@@ -92,6 +93,25 @@ std::string backend_text(const BackendFact& backend) {
 }
 
 #if TESSERA_CUDA
+// "cuBLAS 13.1.0, cuDNN (not part of this build)"
+std::string cuda_libraries_text() {
+  std::vector<std::string> words;
+  for (const LibraryFact& library : find_cuda_libraries()) {
+    words.push_back(library.name + (library.built_in ? " " + library.state : " (not part of this build)"));
+  }
+  return join_words(words, ", ");
+}
+
+std::string cuda_libraries_json() {
+  std::string rows;
+  for (const LibraryFact& library : find_cuda_libraries()) {
+    JsonObject one;
+    one.add("name", library.name).add("built_in", library.built_in).add("state", library.state);
+    rows += (rows.empty() ? "" : ", ") + one.text();
+  }
+  return "[" + rows + "]";
+}
+
 std::string occupancy_text() {
   std::string text = fmt::format(
       "\noccupancy of the main kernels on compute capability 8.6: predicted by CUDA's calculator, not measured\n"
@@ -220,6 +240,9 @@ std::string diagnosis_text(const Diagnosis& diagnosis) {
                    gpu.major, gpu.minor, gpu.processors, format_bytes(double(gpu.bytes)));
   }
 #endif
+#if TESSERA_CUDA
+  fmt::format_to(std::back_inserter(text), "CUDA also   {}\n", cuda_libraries_text());
+#endif
   fmt::format_to(std::back_inserter(text), "GPU driver  {}\n", diagnosis.gpu_driver.value_or("none"));
   std::vector<std::string> files;
   for (const LoadedLibrary& library : diagnosis.libraries) files.push_back(library.file);
@@ -269,6 +292,7 @@ std::string diagnosis_json(const Diagnosis& diagnosis) {
               }));
 #if TESSERA_CUDA
   all.add_raw("predicted_occupancy", occupancy_json());
+  all.add_raw("cuda_libraries", cuda_libraries_json());
 #endif
   all.add_raw("libraries", list(diagnosis.libraries, [](const LoadedLibrary& library) {
                 return JsonObject().add("name", library.name).add("file", library.file).text();

@@ -16,9 +16,13 @@ namespace tessera {
 // Rows x columns of the result that one block computes.
 enum class ConvTile : uint8_t { m128n128, m128n64, m64n64, m128n16, m16n64 };
 
+// Whose kernel: ours, or one of NVIDIA's libraries (kernels/cuda/libraries.h), which have tiles of their own.
+enum class ConvSource : uint8_t { own, cublas, cudnn };
+
 struct ConvChoice {
   ConvTile tile;
   int splits;  // of the depth, at least 1; more than one sums partial results in a second pass
+  ConvSource source = ConvSource::own;
 
   bool operator==(const ConvChoice&) const = default;
 };
@@ -39,8 +43,9 @@ struct ConvWork {
   std::span<const int64_t> rows;  // of the maps (gather) or output channels of a group (weight)
   int64_t columns;                // target channels of a group, or taps * input channels of a group
   int64_t groups;
-  int64_t depth;     // taps * channels, or pixels
-  int64_t taps = 1;  // of the window
+  int64_t depth;                               // taps * channels, or pixels
+  int64_t taps = 1;                            // of the window
+  std::span<const ConvSource> libraries = {};  // that can do the call, for a tuner; without one ours does
 };
 
 // By a model of a card with 84 multiprocessors, see docs/kernels/conv2d.md.
@@ -53,11 +58,13 @@ std::vector<ConvChoice> conv_candidates(const ConvWork& work, size_t most);
 class ConvTuner {
  public:
   virtual ~ConvTuner() = default;
-  // measure runs the call with a choice and returns seconds; empty where the device has no clock (the emulator).
+  // measure runs the call with a choice and returns seconds, infinity for a library that has no way to do it after all;
+  // empty where the device has no clock (the emulator).
   virtual ConvChoice choose(const ConvWork& work, const std::function<double(const ConvChoice&)>& measure) = 0;
 };
 
-// With a given choice instead: for tests and measurements. `splits` is an upper bound.
+// With a given choice instead: for tests and measurements. `splits` is an upper bound. Throw LibraryRefused for a
+// library that cannot do the call.
 #define TESSERA_CHOSEN_CONV(name, Args)                                        \
   void name(CudaContext& context, const Args& args, const ConvChoice& choice); \
   void name(EmulatedContext& context, const Args& args, const ConvChoice& choice)

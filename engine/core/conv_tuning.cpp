@@ -29,6 +29,31 @@ constexpr std::array<std::pair<const char*, ConvTile>, 5> kTiles = {{{"128x128",
                                                                      {"128x16", ConvTile::m128n16},
                                                                      {"16x64", ConvTile::m16n64}}};
 
+constexpr std::array<std::pair<const char*, ConvSource>, 3> kSources = {
+    {{"own", ConvSource::own}, {"cublas", ConvSource::cublas}, {"cudnn", ConvSource::cudnn}}};
+
+const char* source_name(ConvSource source) {
+  return std::find_if(kSources.begin(), kSources.end(), [&](const auto& named) { return named.second == source; })
+      ->first;
+}
+
+std::optional<ConvSource> find_source(const Json& name) {
+  if (name.is_null()) return ConvSource::own;
+  for (const auto& [known, source] : kSources) {
+    if (name == known) return source;
+  }
+  return std::nullopt;
+}
+
+// Ours that the model likes best, and the libraries'.
+std::vector<ConvChoice> candidates_of(const ConvWork& work, size_t most) {
+  std::vector<ConvChoice> candidates = conv_candidates(work, most);
+  for (const ConvSource source : work.libraries) {
+    candidates.push_back({candidates.front().tile, candidates.front().splits, source});
+  }
+  return candidates;
+}
+
 const char* tile_name(ConvTile tile) {
   return std::find_if(kTiles.begin(), kTiles.end(), [&](const auto& named) { return named.second == tile; })->first;
 }
@@ -71,10 +96,11 @@ ConvTuningFile::Devices ConvTuningFile::read(const std::filesystem::path& file) 
       const Json name = entry.value("tile", Json()), splits = entry.value("splits", Json());
       const Json time = entry.value("microseconds", Json());
       const auto tile = name.is_string() ? find_tile(name.get<std::string>()) : std::nullopt;
-      if (!tile || !splits.is_number_integer() || splits < 1 || splits > kMostSplits || !time.is_number()) {
+      const auto source = find_source(entry.value("source", Json()));
+      if (!tile || !source || !splits.is_number_integer() || splits < 1 || splits > kMostSplits || !time.is_number()) {
         throw fail(call);
       }
-      devices[device][call] = {{*tile, splits.get<int>()}, 1e-6 * time.get<double>()};
+      devices[device][call] = {{*tile, splits.get<int>(), *source}, 1e-6 * time.get<double>()};
     }
   }
   return devices;
@@ -89,6 +115,7 @@ void ConvTuningFile::write() const {
       json[device][call] = {{"tile", tile_name(entry.choice.tile)},
                             {"splits", entry.choice.splits},
                             {"microseconds", 1e6 * entry.seconds}};
+      if (entry.choice.source != ConvSource::own) json[device][call]["source"] = source_name(entry.choice.source);
     }
   }
   write_file_atomic(file_, json.dump(1) + "\n", Durability::in_cache);
@@ -99,12 +126,12 @@ ConvChoice ConvTuningFile::choose(const ConvWork& work, const std::function<doub
   const std::string call = name_of(work);
   if (const auto known = entries_.find(call); known != entries_.end()) {
     // A choice that this program does not offer for the shape is measured again.
-    const std::vector<ConvChoice> offered = conv_candidates(work, std::numeric_limits<size_t>::max());
+    const std::vector<ConvChoice> offered = candidates_of(work, std::numeric_limits<size_t>::max());
     if (std::find(offered.begin(), offered.end(), known->second.choice) != offered.end()) return known->second.choice;
   }
   if (!measure) return choose_conv(work);
   // In rounds, so that what slows the GPU for a while slows all candidates; the median of each.
-  const std::vector<ConvChoice> candidates = conv_candidates(work, kCandidates);
+  const std::vector<ConvChoice> candidates = candidates_of(work, kCandidates);
   std::vector<std::vector<double>> seconds(candidates.size());
   for (int round = 0; round <= kRounds; ++round) {
     for (size_t i = 0; i < candidates.size(); ++i) {

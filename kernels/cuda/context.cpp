@@ -161,6 +161,8 @@ CudaContext::~CudaContext() {
   const cudaStream_t stream = static_cast<cudaStream_t>(stream_);
   cudaStreamSynchronize(stream);
   cudaStreamSynchronize(state_->copies);
+  state_->cublas.reset();
+  state_->cudnn.reset();
   cudaEventDestroy(state_->copied);
   cudaEventDestroy(state_->launched);
   cudaStreamDestroy(state_->copies);

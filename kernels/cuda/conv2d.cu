@@ -12,7 +12,9 @@
 
 #include "kernels/conv2d_choice.h"
 #include "kernels/cuda/conv2d_gather.h"
+#include "kernels/cuda/conv2d_library.h"
 #include "kernels/cuda/conv2d_weight.h"
+#include "kernels/cuda/libraries.h"
 #include "kernels/cuda_devices.h"
 
 namespace tessera {
@@ -139,25 +141,54 @@ void launch_call(DeviceContext& context, GatherCall call, ConvMath math, const C
   }
 }
 
+// What a library left out.
+void apply_epilogue(DeviceContext& context, const GatherCall& call) {
+  const GatherArgs& args = call.args;
+  if (args.scale == nullptr && args.bias == nullptr && args.residual == nullptr && !args.relu) return;
+  for (const auto& [first, rows] : call.targets) {
+    const int64_t channels = args.target_channels, count = rows * channels;
+    launch(combine_splits, grid_for(count, kThreads), kThreads, 0, context,
+           CombineArgs{args.target, args.target, args.scale, args.bias, args.residual, 0, 1, first * channels, count, 1,
+                       channels, args.relu});
+  }
+}
+
 // Seconds of run(choice) on a GPU; the emulator has no clock.
 template <typename Device, typename Run>
 std::function<double(const ConvChoice&)> stopwatch([[maybe_unused]] Device& context, [[maybe_unused]] const Run& run) {
   if constexpr (std::is_same_v<Device, CudaContext>) {
-    return [&](const ConvChoice& choice) { return device_seconds(context, [&] { run(choice); }); };
+    return [&](const ConvChoice& choice) {
+      try {
+        return device_seconds(context, [&] { run(choice); });
+      } catch (const LibraryRefused&) {
+        return std::numeric_limits<double>::infinity();
+      }
+    };
   } else {
     return {};
   }
 }
 
-// run(choice) launches a call. It writes the same places whatever the choice, so measuring it does no harm.
-template <typename Run>
-void run_best(DeviceContext& context, const ConvWork& work, const Run& run) {
+// own(choice) launches a call, library(source) has a library do it. Both write the same places whatever the choice, so
+// measuring does no harm.
+template <typename Own, typename Library>
+void run_choice(DeviceContext& context, const ConvChoice* given, ConvWork work, const LibraryCall& offer,
+                const Own& own, const Library& library) {
+  const auto run = [&](const ConvChoice& choice) {
+    if (choice.source == ConvSource::own) return own(choice);
+    if (std::find(offer.offered.begin(), offer.offered.end(), choice.source) == offer.offered.end()) {
+      throw LibraryRefused("conv2d: not a call for this library, or not in this build");
+    }
+    library(choice.source);
+  };
+  if (given != nullptr) return run(*given);
   ConvTuner* tuner = context.convolutions().tuner.get();
+  work.libraries = offer.offered;
   run(tuner != nullptr ? tuner->choose(work, stopwatch(context, run)) : choose_conv(work));
 }
 
-void run_gather(DeviceContext& context, const GatherCall& call, ConvMath math, const ConvChoice* given) {
-  if (given != nullptr) return launch_call(context, call, math, *given);
+void run_gather(DeviceContext& context, const GatherCall& call, ConvMath math, const LibraryCall& offer,
+                const ConvChoice* given) {
   std::vector<int64_t> rows;
   int64_t depth = 0;
   for (const GatherMap& map : call.maps) {
@@ -165,8 +196,13 @@ void run_gather(DeviceContext& context, const GatherCall& call, ConvMath math, c
     depth = std::max<int64_t>(depth, map.depth);
   }
   const int64_t taps = depth / std::max(1, call.args.source_group);
-  run_best(context, {ConvPass::gather, math, rows, call.args.target_group, call.args.groups, depth, taps},
-           [&](const ConvChoice& choice) { launch_call(context, call, math, choice); });
+  run_choice(
+      context, given, {ConvPass::gather, math, rows, call.args.target_group, call.args.groups, depth, taps}, offer,
+      [&](const ConvChoice& choice) { launch_call(context, call, math, choice); },
+      [&](ConvSource source) {
+        offer.run(source);
+        apply_epilogue(context, call);
+      });
 }
 
 GatherCall forward_call(const Conv2dForwardArgs& args, ConvMath math, const void* x, const void* weight) {
@@ -271,7 +307,10 @@ void run_forward(DeviceContext& context, const Conv2dForwardArgs& args, const Co
   const ConvMath math = math_of_call(args.math, window.group_in());
   const ConvRows x(context, math, args.x, rows_of_input(args.maps), window.groups, window.group_in());
   const ConvRows weight(context, math, args.weight, window.out_channels * window.taps(), 1, window.group_in());
-  run_gather(context, forward_call(args, math, x.data(), weight.data()), math, given);
+  const ConvOperands operands{
+      .math = math, .x = x.data(), .weight = weight.data(), .x_group = stored_channels(math, window.group_in())};
+  run_gather(context, forward_call(args, math, x.data(), weight.data()), math, library_forward(context, args, operands),
+             given);
 }
 
 void run_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& args, const ConvChoice* given) {
@@ -279,7 +318,14 @@ void run_backward_data(DeviceContext& context, const Conv2dBackwardDataArgs& arg
   const ConvMath math = math_of_call(args.math, window.group_out());
   const ConvRows dy(context, math, args.dy, rows_of_output(args.maps), window.groups, window.group_out());
   const TransposedWeights weights(context, math, args.weight, args.scale, window);
-  run_gather(context, backward_data_call(args, math, dy.data(), weights), math, given);
+  const ConvOperands operands{
+      .math = math, .weight = weights.data(), .dy = dy.data(), .dy_group = stored_channels(math, window.group_out())};
+  const auto with_weight = [&](const std::function<void(const void*)>& use) {
+    const ConvRows weight(context, math, args.weight, window.out_channels * window.taps(), 1, window.group_in());
+    use(weight.data());
+  };
+  run_gather(context, backward_data_call(args, math, dy.data(), weights), math,
+             library_backward_data(context, args, operands, with_weight), given);
 }
 
 // One launch of the weight gradient: up to kMapsPerLaunch maps, its splits.
@@ -357,13 +403,27 @@ void run_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs&
   const ConvMath math = math_of_call(args.math, window.group_in());
   const ConvRows x(context, math, args.x, rows_of_input(args.maps), window.groups, window.group_in());
   const ConvRows dy(context, math, args.dy, rows_of_output(args.maps), window.groups, window.group_out());
-  const auto run = [&](const ConvChoice& choice) { launch_weights(context, args, math, x.data(), dy.data(), choice); };
-  if (given != nullptr) return run(*given);
   int64_t pixels = 0;
   for (const Conv2dMap& map : args.maps) pixels += map.out_rows();
   const int64_t rows[] = {window.group_out()};
   const int64_t columns = window.taps() * stored_channels(math, window.group_in());
-  run_best(context, {ConvPass::weight, math, rows, columns, window.groups, pixels, window.taps()}, run);
+  const ConvOperands operands{.math = math,
+                              .x = x.data(),
+                              .dy = dy.data(),
+                              .x_group = stored_channels(math, window.group_in()),
+                              .dy_group = stored_channels(math, window.group_out())};
+  const LibraryCall offer = library_backward_weight(context, args, operands);
+  run_choice(
+      context, given, {ConvPass::weight, math, rows, columns, window.groups, pixels, window.taps()}, offer,
+      [&](const ConvChoice& choice) { launch_weights(context, args, math, x.data(), dy.data(), choice); },
+      [&](ConvSource source) {
+        offer.run(source);
+        if (args.scale == nullptr) return;
+        const int64_t elements = window.weight_elements();
+        launch(combine_splits, grid_for(elements, kThreads), kThreads, 0, context,
+               CombineArgs{args.dweight, args.dweight, args.scale, nullptr, nullptr, elements, 1, 0, elements,
+                           window.taps() * window.group_in(), window.out_channels, false});
+      });
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace tessera {
 struct CudaState {
   cudaStream_t copies = nullptr;  // transfers of staged memory
   cudaEvent_t launched = nullptr, copied = nullptr;
+  std::shared_ptr<void> cublas, cudnn;  // of kernels/cuda/cublas_product.cpp, cudnn_conv.cpp; made when first used
 };
 
 // Throws std::bad_alloc for want of memory, std::runtime_error for every other error.

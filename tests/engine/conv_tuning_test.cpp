@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 #include <set>
 #include <sstream>
 
@@ -107,14 +108,16 @@ TEST_F(ConvTuning, AnEntryThatIsNoChoiceOfTheShapeIsMeasuredAgain) {
 }
 
 TEST_F(ConvTuning, OtherFilesAreRefused) {
-  for (const char* content :
-       {"", "{", "[]", "{}", R"({"format": 1})", R"({"format": "tessera conv choices 2"})",
-        R"({"format": "tessera conv choices 1", "GPU": 3})",
-        R"({"format": "tessera conv choices 1", "GPU": {"call": 1}})",
-        R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": 4, "splits": 1, "microseconds": 1}}})",
-        R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "1x1", "splits": 1, "microseconds": 1}}})",
-        R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "64x64", "splits": 0, "microseconds": 1}}})",
-        R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "64x64", "splits": 1}}})"}) {
+  for (
+      const char* content :
+      {"", "{", "[]", "{}", R"({"format": 1})", R"({"format": "tessera conv choices 2"})",
+       R"({"format": "tessera conv choices 1", "GPU": 3})",
+       R"({"format": "tessera conv choices 1", "GPU": {"call": 1}})",
+       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": 4, "splits": 1, "microseconds": 1}}})",
+       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "1x1", "splits": 1, "microseconds": 1}}})",
+       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "64x64", "splits": 0, "microseconds": 1}}})",
+       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "64x64", "splits": 1}}})",
+       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "64x64", "splits": 1, "microseconds": 1, "source": "mkl"}}})"}) {
     put(content);
     try {
       ConvTuningFile(file(), "GPU");
@@ -124,6 +127,29 @@ TEST_F(ConvTuning, OtherFilesAreRefused) {
       EXPECT_NE(std::string(error.what()).find("choices.json"), std::string::npos);
     }
   }
+}
+
+// A library is one candidate more; where it is gone, or has no way to do the call, ours are.
+TEST_F(ConvTuning, LibrariesAreCandidates) {
+  const std::vector<ConvSource> libraries = {ConvSource::cublas, ConvSource::cudnn};
+  ConvWork offered = work();
+  offered.libraries = libraries;
+  std::set<ConvSource> measured;
+  const auto clock = [&](ConvSource fastest) {
+    return [&, fastest](const ConvChoice& choice) {
+      measured.insert(choice.source);
+      if (choice.source == ConvSource::cublas) return std::numeric_limits<double>::infinity();
+      return choice.source == fastest ? 1e-4 : 2e-4;
+    };
+  };
+  EXPECT_EQ(ConvTuningFile(file(), "GPU A").choose(offered, clock(ConvSource::cudnn)).source, ConvSource::cudnn);
+  EXPECT_EQ(measured, (std::set<ConvSource>{ConvSource::own, ConvSource::cublas, ConvSource::cudnn}));
+  EXPECT_NE(text().find("\"source\": \"cudnn\""), std::string::npos) << text();
+  EXPECT_EQ(ConvTuningFile(file(), "GPU A").choose(offered, {}).source, ConvSource::cudnn);
+  // Another build, without it.
+  EXPECT_EQ(ConvTuningFile(file(), "GPU A").choose(work(), {}), choose_conv(work()));
+  EXPECT_EQ(ConvTuningFile(file(), "GPU B").choose(offered, clock(ConvSource::own)).source, ConvSource::own);
+  EXPECT_EQ(choose_conv(offered).source, ConvSource::own);
 }
 
 TEST_F(ConvTuning, OnlyGpusAreTuned) {
