@@ -6,6 +6,11 @@
 #include <bit>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 namespace tessera {
 
 namespace {
@@ -21,9 +26,51 @@ constexpr std::array<uint32_t, 64> kRound = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
+#if defined(__x86_64__)
+bool has_sha_instructions() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_SSE4_1) == 0) return false;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_SHA) != 0;
+}
+const bool kShaInstructions = has_sha_instructions();
+
+// The same with the processor's instructions: four rounds at a time, about eight times as fast.
+__attribute__((target("sha,sse4.1"))) void compress_by_instructions(std::array<uint32_t, 8>& state,
+                                                                    const unsigned char* block) {
+  const auto lane = [](uint32_t word) { return static_cast<int>(word); };
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+  // The instructions want a, b, e, f in one register and c, d, g, h in the other, the first highest.
+  const __m128i before_abef = _mm_set_epi32(lane(state[0]), lane(state[1]), lane(state[4]), lane(state[5]));
+  const __m128i before_cdgh = _mm_set_epi32(lane(state[2]), lane(state[3]), lane(state[6]), lane(state[7]));
+  __m128i abef = before_abef, cdgh = before_cdgh;
+  __m128i w[4] = {};
+  for (size_t i = 0; i < 16; ++i) {
+    __m128i& now = w[i % 4];  // holds the words of four steps ago
+    if (i < 4) {
+      now = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * i)), big_endian);
+    } else {
+      const __m128i last = w[(i + 3) % 4], before_last = w[(i + 2) % 4];
+      now = _mm_sha256msg1_epu32(now, w[(i + 1) % 4]);
+      now = _mm_sha256msg2_epu32(_mm_add_epi32(now, _mm_alignr_epi8(last, before_last, 4)), last);
+    }
+    const __m128i round = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kRound.data() + 4 * i));
+    const __m128i sum = _mm_add_epi32(now, round);
+    cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
+    abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0e));
+  }
+  std::array<std::array<uint32_t, 4>, 2> after{};
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(after[0].data()), _mm_add_epi32(abef, before_abef));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(after[1].data()), _mm_add_epi32(cdgh, before_cdgh));
+  state = {after[0][3], after[0][2], after[1][3], after[1][2], after[0][1], after[0][0], after[1][1], after[1][0]};
+}
+#endif
+
 }  // namespace
 
 void Sha256::compress(const unsigned char* block) {
+#if defined(__x86_64__)
+  if (kShaInstructions) return compress_by_instructions(state_, block);
+#endif
   std::array<uint32_t, 64> w;
   for (size_t i = 0; i < 16; ++i) {
     w[i] = uint32_t{block[4 * i]} << 24 | uint32_t{block[4 * i + 1]} << 16 | uint32_t{block[4 * i + 2]} << 8 |
