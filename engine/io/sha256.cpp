@@ -37,6 +37,7 @@ const bool kShaInstructions = has_sha_instructions();
 // The same with the processor's instructions: four rounds at a time, about eight times as fast.
 __attribute__((target("sha,sse4.1"))) void compress_by_instructions(std::array<uint32_t, 8>& state,
                                                                     const unsigned char* block) {
+  using Words = int32_t __attribute__((vector_size(16)));
   const auto lane = [](uint32_t word) { return static_cast<int>(word); };
   const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
   // The instructions want a, b, e, f in one register and c, d, g, h in the other, the first highest.
@@ -51,7 +52,9 @@ __attribute__((target("sha,sse4.1"))) void compress_by_instructions(std::array<u
     } else {
       const __m128i last = w[(i + 3) % 4], before_last = w[(i + 2) % 4];
       now = _mm_sha256msg1_epu32(now, w[(i + 1) % 4]);
-      now = _mm_sha256msg2_epu32(_mm_add_epi32(now, _mm_alignr_epi8(last, before_last, 4)), last);
+      const auto between = reinterpret_cast<__m128i>(
+          __builtin_shuffle(reinterpret_cast<Words>(before_last), reinterpret_cast<Words>(last), Words{1, 2, 3, 4}));
+      now = _mm_sha256msg2_epu32(_mm_add_epi32(now, between), last);
     }
     const __m128i round = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kRound.data() + 4 * i));
     const __m128i sum = _mm_add_epi32(now, round);
