@@ -6,23 +6,13 @@
 #include <cmath>
 
 #include "kernels/cuda/port.h"
+#include "kernels/cuda/rank_key.h"
 
 namespace tessera {
 
 namespace {
 
 constexpr int kThreads = 256;
-
-struct RankKey {
-  float score;
-  int32_t row, label;
-};
-
-__device__ __forceinline__ bool better(const RankKey& a, const RankKey& b, bool earlier) {
-  if (a.score != b.score) return a.score > b.score;
-  if (a.row != b.row) return a.row < b.row;
-  return a.label != b.label ? a.label < b.label : earlier;
-}
 
 __global__ void __launch_bounds__(kThreads) rank_kernel(RankScoresArgs args) {
   SHARED(others, RankKey[kThreads]);

@@ -12,6 +12,7 @@
 
 #include "kernels/cuda/candidate_list.h"
 #include "kernels/cuda/greedy_choice.h"
+#include "kernels/cuda/rank_key.h"
 #include "kernels/cuda/warp.h"
 
 namespace tessera {
@@ -30,18 +31,6 @@ struct Sorted {
   Word* suppressed;  // [images, capacity, words]
   int64_t words;     // of a row, one bit per candidate
 };
-
-struct RankKey {
-  float score;
-  int32_t row, category;
-};
-
-// Whether a goes before b; `earlier` decides among equals.
-__device__ __forceinline__ bool better(const RankKey& a, const RankKey& b, bool earlier) {
-  if (a.score != b.score) return a.score > b.score;
-  if (a.row != b.row) return a.row < b.row;
-  return a.category != b.category ? a.category < b.category : earlier;
-}
 
 __global__ void __launch_bounds__(kRankThreads) rank_kernel(CandidateArgs from, Sorted sorted) {
   SHARED(others, RankKey[kRankThreads]);
@@ -69,7 +58,7 @@ __global__ void __launch_bounds__(kRankThreads) rank_kernel(CandidateArgs from, 
   if (at >= count || own.score != own.score) return;
   const float* box = from.boxes + 4 * (begin + at);
   sorted.boxes[begin + rank] = make_float4(box[0], box[1], box[2], box[3]);
-  sorted.classes[begin + rank] = own.category;
+  sorted.classes[begin + rank] = own.label;
   sorted.places[begin + rank] = static_cast<int32_t>(at);
 }
 
