@@ -10,7 +10,10 @@ suite() {  # suite NAME MAKE-ARGUMENTS...
   stage "$1"
   local log closing
   log=$(mktemp)
-  if ! make -j"$jobs" --no-print-directory "${@:2}" >"$log" 2>&1; then tail -n 60 "$log"; fi
+  if ! make -j"$jobs" --no-print-directory "${@:2}" >"$log" 2>&1; then
+    tail -n 60 "$log"
+    grep -aE ': Failure$|^\[  FAILED  \]|ERROR: AddressSanitizer|runtime error' "$log" | sort -u | head -n 40 || true
+  fi
   closing=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
   grep -E '^slowest' "$log"
   grep -E 'SKIPPED|Skipped' "$log" | sort | uniq -c | head -n 20
