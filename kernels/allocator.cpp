@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <deque>
+#include <list>
 #include <new>
 #include <unordered_map>
 
@@ -73,13 +75,7 @@ class HostAllocator final : public Allocator {
       std::lock_guard lock(mutex_);
       live_ += size;
       peak_ = std::max(peak_, live_);
-      auto found = kept_.find(size);
-      if (found != kept_.end() && !found->second.empty()) {
-        void* block = found->second.back();
-        found->second.pop_back();
-        kept_bytes_ -= size;
-        return block;
-      }
+      if (void* block = take_kept(size)) return block;
     }
     void* block = fresh(size);
     if (block == nullptr) {
@@ -95,18 +91,16 @@ class HostAllocator final : public Allocator {
   }
 
   void give_back(void* block, size_t bytes) noexcept override {
-    if (kKeepBlocks) {
-      const size_t size = size_class(bytes);
-      std::lock_guard lock(mutex_);
-      live_ -= size;
-      // Pictures of many sizes ask for many classes: what is kept must not outgrow what was ever needed at once.
-      if (live_ + kept_bytes_ + size <= peak_ + peak_ / 4 + kSlack) {
-        kept_[size].push_back(block);
-        kept_bytes_ += size;
-        return;
-      }
-    }
-    std::free(block);
+    if (!kKeepBlocks) return std::free(block);
+    const size_t size = size_class(bytes);
+    std::lock_guard lock(mutex_);
+    live_ -= size;
+    kept_.push_back({block, size});
+    of_size_[size].push_back(std::prev(kept_.end()));
+    kept_bytes_ += size;
+    // Pictures of many sizes ask for many classes: what is kept must not outgrow what was ever needed at once. The
+    // block that waited longest goes, or work that has moved on to other sizes would never find a block.
+    while (live_ + kept_bytes_ > peak_ + peak_ / 4 + kSlack) drop_oldest();
   }
 
  private:
@@ -118,17 +112,38 @@ class HostAllocator final : public Allocator {
     return block;
   }
 
+  struct Kept {
+    void* block;
+    size_t size;
+  };
+
+  void* take_kept(size_t size) {
+    const auto found = of_size_.find(size);
+    if (found == of_size_.end() || found->second.empty()) return nullptr;
+    const auto kept = found->second.back();
+    void* block = kept->block;
+    found->second.pop_back();
+    kept_.erase(kept);
+    kept_bytes_ -= size;
+    return block;
+  }
+
+  void drop_oldest() noexcept {
+    const Kept oldest = kept_.front();
+    std::free(oldest.block);
+    of_size_[oldest.size].pop_front();  // the oldest of all is the oldest of its size
+    kept_.pop_front();
+    kept_bytes_ -= oldest.size;
+  }
+
   void drop_kept() noexcept {
     std::lock_guard lock(mutex_);
-    for (auto& [size, blocks] : kept_) {
-      for (void* block : blocks) std::free(block);
-    }
-    kept_.clear();
-    kept_bytes_ = 0;
+    while (!kept_.empty()) drop_oldest();
   }
 
   std::mutex mutex_;
-  std::unordered_map<size_t, std::vector<void*>> kept_;
+  std::list<Kept> kept_;  // as they were given back
+  std::unordered_map<size_t, std::deque<std::list<Kept>::iterator>> of_size_;
   size_t live_ = 0, peak_ = 0, kept_bytes_ = 0;  // bytes, rounded to size classes
 };
 

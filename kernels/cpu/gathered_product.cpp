@@ -13,7 +13,8 @@ constexpr int64_t kBlockCells = 96;   // cells of a task: their source rows stay
 constexpr int64_t kPanelDepth = 256;  // products summed in registers before the sums go to memory: 16 KiB of weights
 constexpr int64_t kFewChannels = 16;  // below, neighbouring taps are read as one
 constexpr int64_t kLine = 16;         // floats of a line of the cache
-constexpr int kNarrowRows = 8;        // rows of a tile that is one register wide
+constexpr int64_t kStreamed = int64_t{8} << 20;  // floats of a result that no cache keeps until it is read
+constexpr int kNarrowRows = 8;                   // rows of a tile that is one register wide
 static_assert(kBlockCells % kTileRows == 0 && kBlockCells % kNarrowRows == 0);
 
 // What one tile needs beside its operands.
@@ -24,6 +25,7 @@ struct TileEnd {
   const float* residual;  // base, or null
   const float* dest;      // base that residual is parallel to
   bool relu;
+  bool stream;  // whole tiles go past the caches
 };
 
 // ReLU; keeps NaN.
@@ -82,6 +84,7 @@ template <int Rows, int Registers>
     }
     if (end.relu) for_each([&](int, int, Vector& value) { value = rectified(value); });
   }
+  if (end.stream) return for_each([&](int r, int v, Vector& value) { stream_vector(at(r, v), value); });
   for_each([&](int r, int v, Vector& value) { store_vector(at(r, v), value); });
 }
 
@@ -268,7 +271,7 @@ void run_lane_groups(const GatheredProduct& product, const CellBlock& block, int
     const int64_t offset = unit * kLanes;
     const float* panel = packed + product.block_begin(unit, 0) + tap_begin * Group * kLanes;
     const float* bias = product.bias == nullptr ? nullptr : product.bias + offset;
-    const TileEnd tile_end{true, true, kLanes, bias, product.residual, product.dest, product.relu};
+    const TileEnd tile_end{true, true, kLanes, bias, product.residual, product.dest, product.relu, false};
     for (int64_t cell = 0; cell < block.count(); cell += kTileRows) {
       Vector sums[kTileRows];
       multiply_lane_groups<kTileRows, Group>(block.rows(0, cell), block.taps(), offset, panel, sums);
@@ -277,9 +280,19 @@ void run_lane_groups(const GatheredProduct& product, const CellBlock& block, int
   }
 }
 
+// Too large to stay in a cache until it is read, and made of whole lines. Written past the caches its lines are not
+// read first: an expansion 64 -> 256 at 200x336 writes four times as much as it reads.
+bool streams(const GatheredProduct& product) {
+  int64_t cells = 0;
+  for (const GatherGrid& grid : product.grids) cells += grid.cells();
+  return product.dest_channels % kLine == 0 &&
+         reinterpret_cast<uintptr_t>(product.dest) % (kLine * sizeof(float)) == 0 &&
+         cells * product.groups * product.dest_channels >= kStreamed;
+}
+
 // Units (group, block of destination channels) [begin, end) of the cells.
 void run_units(const GatheredProduct& product, const CellBlock& block, int64_t tap_begin, const float* packed,
-               int64_t begin, int64_t end) {
+               int64_t begin, int64_t end, bool stream) {
   if (product.lane_group == 1) return run_lane_groups<1>(product, block, tap_begin, packed, begin, end);
   if (product.lane_group == 2) return run_lane_groups<2>(product, block, tap_begin, packed, begin, end);
   if (product.lane_group == 4) return run_lane_groups<4>(product, block, tap_begin, packed, begin, end);
@@ -297,13 +310,15 @@ void run_units(const GatheredProduct& product, const CellBlock& block, int64_t t
         const int64_t tap_count = std::min(taps, block.taps() - tap);
         const int64_t channel_count = std::min(channels, depth - channel);
         const bool last = tap + taps >= block.taps() && channel + kPanelDepth >= depth;
-        const TileEnd tile_end{tap == 0 && channel == 0,
+        const bool first = tap == 0 && channel == 0;
+        const TileEnd tile_end{first,
                                last,
                                product.dest_channels - at * 2 * kLanes,
                                product.bias == nullptr ? nullptr : product.bias + dest_offset,
                                product.residual,
                                product.dest,
-                               product.relu};
+                               product.relu,
+                               stream && first && last};
         const int64_t offset = group * product.source_channels + channel;
         const float* panel = weights + (tap * depth + channel) * width;
         const float* next = last ? next_weights : panel + tap_count * channel_count * width;
@@ -334,6 +349,7 @@ void run_gathered_product(CpuContext& context, const GatheredProduct& product, c
   if (count == 0 || units == 0) return;
   // Small maps with many channels are also divided by channels.
   const int64_t parts = context.threads() == 1 ? 1 : std::clamp<int64_t>(4 * context.threads() / count, 1, units);
+  const bool stream = streams(product);
   const std::vector<float> zeros(static_cast<size_t>(product.groups * product.source_channels), 0.0f);
 #pragma omp parallel num_threads(context.threads()) if (count * parts > 1)
   {
@@ -343,8 +359,9 @@ void run_gathered_product(CpuContext& context, const GatheredProduct& product, c
       const Task& task = tasks[static_cast<size_t>(i / parts)];
       const int64_t part = i % parts;
       block.gather(*task.grid, task.begin, std::min(kBlockCells, task.grid->cells() - task.begin));
-      run_units(product, block, task.grid->tap_begin, packed, units * part / parts, units * (part + 1) / parts);
+      run_units(product, block, task.grid->tap_begin, packed, units * part / parts, units * (part + 1) / parts, stream);
     }
+    if (stream) finish_streaming();
   }
 }
 

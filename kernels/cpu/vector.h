@@ -26,6 +26,24 @@ using Vector = float __attribute__((vector_size(kLanes * sizeof(float))));
 
 [[gnu::always_inline]] inline void store_vector(float* to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
+// Past the caches, where the processor can: `to` is aligned to the register. Writes are seen by other threads after
+// finish_streaming().
+[[gnu::always_inline]] inline void stream_vector(float* to, Vector v) {
+#if defined(__AVX512F__)
+  __builtin_ia32_movntps512(to, v);
+#elif defined(__AVX__)
+  __builtin_ia32_movntps256(to, v);
+#else
+  store_vector(to, v);
+#endif
+}
+
+inline void finish_streaming() {
+#if defined(__AVX__)
+  __builtin_ia32_sfence();
+#endif
+}
+
 // The first `count` lanes (0 or less: none, kLanes or more: all); the others read as zero and are not written.
 inline Vector load_lanes(const float* from, int64_t count) {
   if (count >= kLanes) return load_vector(from);

@@ -56,6 +56,29 @@ TEST(Allocator, HostBlocksAreAlignedApartAndWritable) {
   EXPECT_EQ(allocator->statistics().live, 0u);
 }
 
+// What was kept for earlier work makes room: a size asked for again and again is not fetched anew each time.
+TEST(Allocator, HostBlocksOfTheCurrentWorkAreKept) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "under AddressSanitizer no block is used twice";
+#endif
+  const auto allocator = make_host_allocator();
+  constexpr size_t kMegabyte = size_t{1} << 20;
+  std::vector<void*> earlier;
+  for (size_t i = 0; i < 64; ++i) earlier.push_back(allocator->allocate((4 + i % 2) * kMegabyte, "earlier"));
+  for (size_t i = 0; i < 64; ++i) allocator->release(earlier[i], (4 + i % 2) * kMegabyte, "earlier");
+  void* live = allocator->allocate(90 * kMegabyte, "now");
+  allocator->release(live, 90 * kMegabyte, "now");
+  live = allocator->allocate(90 * kMegabyte, "now");
+  for (int i = 0; i < 8; ++i) {
+    auto* block = static_cast<unsigned char*>(allocator->allocate(50 * kMegabyte, "beside"));
+    EXPECT_EQ(i == 0 ? 0 : block[kMegabyte], i) << "memory fresh from the system is zero";
+    block[kMegabyte] = static_cast<unsigned char>(i + 1);
+    allocator->release(block, 50 * kMegabyte, "beside");
+  }
+  allocator->release(live, 90 * kMegabyte, "now");
+  EXPECT_EQ(allocator->statistics().live, 0u);
+}
+
 TEST(Allocator, ServesManyThreads) {
   const auto allocator = make_host_allocator();
   std::vector<std::thread> threads;
