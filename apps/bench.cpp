@@ -244,14 +244,22 @@ int run_bench_train(const CommonOptions& common, const BenchOptions& options) {
   return 0;
 }
 
-int check_bench_ops(const CommonOptions& common, Context& device) {
+[[noreturn]] void refuse_filter(const BenchOptions& options) {
+  throw Error(ExitCode::usage, fmt::format("--filter {}: no row has that in its name", options.filter),
+              "tessera bench ops --filter 1x1");
+}
+
+int check_bench_ops(const CommonOptions& common, const BenchOptions& options, Context& device) {
   const std::string name = backend_name(device.backend());
   if (device.backend() == Backend::cpu) {
     throw Error(ExitCode::usage, "--check-only compares a device with the cpu backend", "--device emulated");
   }
   CpuContext reference(common.threads);
   std::vector<OpComparison> comparisons;
-  for (const OpCheck& op : op_checks()) comparisons.push_back(compare_op(op, reference, device));
+  for (const OpCheck& op : op_checks()) {
+    if (op.name.find(options.filter) != std::string::npos) comparisons.push_back(compare_op(op, reference, device));
+  }
+  if (comparisons.empty()) refuse_filter(options);
   if (common.json) {
     fmt::print("{}", comparisons_json(comparisons, name));
   } else {
@@ -264,12 +272,13 @@ int check_bench_ops(const CommonOptions& common, Context& device) {
 int run_bench_ops(const CommonOptions& common, const BenchOptions& options) {
   check(options);
   const std::unique_ptr<Context> context = common.context();
-  if (options.check_only) return check_bench_ops(common, *context);
-  const OpsBench ops = bench_ops(*context);
+  if (options.check_only) return check_bench_ops(common, options, *context);
+  const OpsBench ops = bench_ops(*context, {.filter = options.filter});
+  if (ops.convolutions.empty()) refuse_filter(options);
   Json result = Json::parse(ops_bench_json(ops));
   result["conditions"] = conditions(*context);
   if (!common.json) print_ops_bench(ops);
-  if (context->backend() == Backend::cpu) {
+  if (context->backend() == Backend::cpu && options.filter.empty()) {
     CpuContext one_thread(1);
     const BinarizeBench binarize = bench_binarize(one_thread);
     result["grid_binarize"] = {{"median_ms", binarize.milliseconds},

@@ -193,6 +193,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   add_bench_model(add_bench("train", "one training step", run_bench_train));
   verb = add_bench("ops", "convolutions and the other kernels, as a share of the machine's peak", run_bench_ops);
+  verb->add_option("--filter", speed.filter, "only rows whose name contains this");
   verb->add_flag("--check-only", speed.check_only,
                  "no timing: compare every op with the cpu, exit code 1 where one differs");
   verb = add_bench("data", "annotation reading, decoding, loading, evaluation", run_bench_data);

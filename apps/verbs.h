@@ -109,6 +109,7 @@ struct BenchOptions {
   bool random_weights = false;
   std::string annotations, images;  // bench data
   std::string compare;              // an earlier --json output
+  std::string filter;               // bench ops: only rows whose name contains it
   bool check_only = false;          // bench ops: compare a device with the CPU, exit code 1 where it differs
 };
 int run_bench_infer(const CommonOptions& common, const BenchOptions& options);

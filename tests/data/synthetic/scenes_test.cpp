@@ -72,17 +72,17 @@ TEST(Scenes, ObjectsAreWhatTheySay) {
 TEST(Scenes, OutlinesHaveTheirAreas) {
   const double unit_area[] = {2.5447, 2.56, 1.8125, 1.5501, 2.04};
   std::vector<double> least(5, 1e9), most(5, 0);
-  SceneOptions options{.size = 256, .min_objects = 1, .max_objects = 1};
+  SceneOptions options{.size = 128, .min_objects = 1, .max_objects = 1};
   for (int index = 0; index < 400; ++index) {
     const SceneObject object = make_scene(5, index, options).objects.front();
-    if (object.box.x1 == 0 || object.box.y1 == 0 || object.box.x2 == 256 || object.box.y2 == 256) continue;
+    if (object.box.x1 == 0 || object.box.y1 == 0 || object.box.x2 == 128 || object.box.y2 == 128) continue;
     least[object.label] = std::min(least[object.label], double(object.area));
     most[object.label] = std::max(most[object.label], double(object.area));
   }
   for (int label = 0; label < 5; ++label) {  // r is uniform in [0.09, 0.25) of the size
-    EXPECT_GE(least[label], 0.97 * unit_area[label] * std::pow(0.09 * 256, 2)) << label;
-    EXPECT_LE(most[label], 1.03 * unit_area[label] * std::pow(0.25 * 256, 2)) << label;
-    EXPECT_GE(most[label], 0.6 * unit_area[label] * std::pow(0.25 * 256, 2)) << label;
+    EXPECT_GE(least[label], 0.97 * unit_area[label] * std::pow(0.09 * 128, 2)) << label;
+    EXPECT_LE(most[label], 1.03 * unit_area[label] * std::pow(0.25 * 128, 2)) << label;
+    EXPECT_GE(most[label], 0.6 * unit_area[label] * std::pow(0.25 * 128, 2)) << label;
   }
 }
 
