@@ -24,7 +24,7 @@ else ifeq ($(VARIANT),debug)
   EMULATED_OPTIMISATION := -O0
 else ifeq ($(VARIANT),asan)
   # Arithmetic alone is optimised: its tests are long, the rest compiles faster as it is. Left out of
-  # UndefinedBehaviorSanitizer is what AddressSanitizer reports anyway: null pointers and places outside an object.
+  # UndefinedBehaviorSanitizer are null and object-size, which AddressSanitizer reports when memory is touched, and vptr.
   CXXFLAGS_ALL += -O0 -fsanitize=address,undefined -fno-sanitize=null,object-size,vptr -fno-sanitize-recover=all
   CXXFLAGS_ALL += -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
   KERNEL_FLAGS += -O2

@@ -179,6 +179,7 @@ TEST_F(Program, TrainsAndPredictsOnTheEmulatedDevice) {
 
 TEST_F(Program, ChecksTheOpsOfADevice) {
   std::vector<std::string> arguments = {"bench", "ops", "--device", "emulated", "--check-only", "--json"};
+  // Under a sanitizer the norms alone: the tests of the ops run every kernel there.
   if (kSanitized) arguments.insert(arguments.end(), {"--filter", "norm"});
   const ProgramResult checked = run_program(arguments);
   ASSERT_EQ(checked.exit_code, 0) << checked.out << checked.err;
