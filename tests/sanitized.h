@@ -1,5 +1,5 @@
-// Whether the tests run under AddressSanitizer or ThreadSanitizer, much slower than without: tests that only repeat what
-// smaller ones reach leave out a part then, and say which.
+// Whether the tests run under AddressSanitizer or ThreadSanitizer, much slower than without: tests that only repeat
+// what smaller ones reach leave out a part then, and say which.
 #pragma once
 
 namespace tessera::testing_support {
