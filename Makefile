@@ -69,13 +69,24 @@ LIBRARY_SOURCES := $(if $(CUDA_HOME),$(LIBRARY_SOURCES),$(filter-out kernels/cud
 KERNEL_SOURCES := $(sort $(wildcard kernels/cuda/*.cu))
 TEST_KERNEL_SOURCES := $(sort $(shell find tests -name '*.cu'))
 NAME_TABLES := $(BUILD)/generated/name_tables.cpp
-LIBRARY_SOURCES += $(NAME_TABLES)
-APP_SOURCES := $(sort $(wildcard apps/*.cpp))
 APP_MAIN := apps/tessera.cpp
+APP_SOURCES := $(filter-out $(APP_MAIN),$(sort $(wildcard apps/*.cpp)))
 TEST_SOURCES := $(sort $(shell find tests -name '*.cpp'))
+KERNEL_TEST_SOURCES := tests/main.cpp $(filter tests/emulator/% tests/ops/%,$(TEST_SOURCES))
+
+# Objects of sources. The groups in BATCHED (library, apps, tests) are compiled a dozen sources at a time, each header
+# parsed once for all of them: half the time where little is optimised, but an edit compiles its whole batch.
+BATCHED ?= $(if $(filter asan,$(VARIANT)),library apps tests)
 object = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
+batches = $(patsubst $(BUILD)/batches/%.cpp,$(BUILD)/obj/%.o,$(shell tools/batch_sources.sh $(BUILD)/batches/$(1) 12 $(2)))
+objects = $(if $(filter $(firstword $(subst /, ,$(1))),$(BATCHED)),$(call batches,$(1),$(2)),$(call object,$(2)))
 emulated_object = $(patsubst %.cu,$(BUILD)/obj/%.emulated.o,$(1))
 cuda_object = $(if $(CUDA_HOME),$(patsubst %.cu,$(BUILD)/obj/%.cuda.o,$(1)))
+KERNEL_OBJECTS := $(call object,$(filter kernels/%,$(LIBRARY_SOURCES)))
+LIBRARY_OBJECTS := $(call objects,library,$(filter-out kernels/%,$(LIBRARY_SOURCES))) $(call object,$(NAME_TABLES))
+APP_OBJECTS := $(call objects,apps,$(APP_SOURCES))
+KERNEL_TEST_OBJECTS := $(call objects,tests/kernels_alone,$(KERNEL_TEST_SOURCES))
+TEST_OBJECTS := $(KERNEL_TEST_OBJECTS) $(call objects,tests/others,$(filter-out $(KERNEL_TEST_SOURCES),$(TEST_SOURCES)))
 LIBRARY := $(BUILD)/libtessera.a
 BINARY := $(if $(filter release,$(VARIANT)),build/tessera,$(BUILD)/tessera)
 TESTS := $(BUILD)/tessera_tests
@@ -91,7 +102,7 @@ say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 
 help:                   ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  CUDNN_ROOT=...  CUBLAS_ROOT=...  ARCH=native|x86-64-v3  CXX=...  PRECOMPILED=yes|no  V=1 (print commands)"
+	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  CUDNN_ROOT=...  CUBLAS_ROOT=...  ARCH=native|x86-64-v3  CXX=...  PRECOMPILED=yes|no  BATCHED='library apps tests'  V=1 (print commands)"
 all: cpu                ## the binary build/tessera
 cpu: $(BINARY)          ## the binary with the CPU backend
 cuda:                   ## the same with CUDA=yes: fails where no toolkit is found
@@ -130,7 +141,7 @@ $(GOLDEN_PYTHON): tests/golden/requirements.txt
 	$(Q)python3 -m venv build/goldens/venv && build/goldens/venv/bin/pip install --quiet --requirement $<
 	$(Q)touch $@
 tidy:                   ## clang-tidy over the sources (slow)
-	$(Q)clang-tidy --quiet $(LIBRARY_SOURCES) $(APP_SOURCES) -- -std=c++20 $(CPPFLAGS_ALL) -fopenmp
+	$(Q)clang-tidy --quiet $(LIBRARY_SOURCES) $(APP_SOURCES) $(APP_MAIN) -- -std=c++20 $(CPPFLAGS_ALL) -fopenmp
 PREFIX ?= /usr/local
 install: $(BINARY)      ## copy the binary to PREFIX/bin
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/tessera
@@ -141,21 +152,17 @@ clean:                  ## remove build/
 # them, so they are left out there and in the builds for debugging, which show what a file forgot to include.
 PRECOMPILED ?= $(if $(filter ccache,$(firstword $(CXX)))$(filter debug tsan,$(VARIANT)),no,yes)
 precompiled = $(BUILD)/precompiled/$(1).h
-PRECOMPILED_KERNELS := $(call object,$(filter kernels/%,$(LIBRARY_SOURCES)))
-PRECOMPILED_TESTS := $(call object,$(TEST_SOURCES))
-PRECOMPILED_LIBRARY := $(filter-out $(PRECOMPILED_KERNELS),$(call object,$(LIBRARY_SOURCES)))
-PRECOMPILED_APPS := $(call object,$(APP_SOURCES))
 ifeq ($(PRECOMPILED),yes)
 # g++ 12 takes moved strings for overruns more often behind them; the build without them keeps these warnings.
 CXXFLAGS_ALL += -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread
-$(PRECOMPILED_KERNELS): $(call precompiled,kernels).gch
-$(PRECOMPILED_KERNELS): FIRST_INCLUDE := -include $(call precompiled,kernels)
-$(PRECOMPILED_LIBRARY): $(call precompiled,library).gch
-$(PRECOMPILED_LIBRARY): FIRST_INCLUDE := -include $(call precompiled,library)
-$(PRECOMPILED_APPS): $(call precompiled,apps).gch
-$(PRECOMPILED_APPS): FIRST_INCLUDE := -include $(call precompiled,apps)
-$(PRECOMPILED_TESTS): $(call precompiled,tests).gch
-$(PRECOMPILED_TESTS): FIRST_INCLUDE := -include $(call precompiled,tests)
+$(KERNEL_OBJECTS): $(call precompiled,kernels).gch
+$(KERNEL_OBJECTS): FIRST_INCLUDE := -include $(call precompiled,kernels)
+$(LIBRARY_OBJECTS): $(call precompiled,library).gch
+$(LIBRARY_OBJECTS): FIRST_INCLUDE := -include $(call precompiled,library)
+$(APP_OBJECTS) $(call object,$(APP_MAIN)): $(call precompiled,apps).gch
+$(APP_OBJECTS) $(call object,$(APP_MAIN)): FIRST_INCLUDE := -include $(call precompiled,apps)
+$(TEST_OBJECTS): $(call precompiled,tests).gch
+$(TEST_OBJECTS): FIRST_INCLUDE := -include $(call precompiled,tests)
 endif
 $(call precompiled,kernels).gch: CXXFLAGS_ALL += $(KERNEL_FLAGS)
 $(call precompiled,apps).gch: CXXFLAGS_ALL += $(APP_FLAGS)
@@ -176,7 +183,7 @@ $(BUILD)/flags: FORCE
 $(BUILD)/obj/kernels/%.o: private CXXFLAGS_ALL += $(KERNEL_FLAGS)
 $(BUILD)/obj/apps/%.o: private CXXFLAGS_ALL += $(APP_FLAGS)
 $(BUILD)/obj/tests/%.o: private CXXFLAGS_ALL += $(TEST_FLAGS)
-$(BUILD)/obj/tests/emulator/%.o: private CXXFLAGS_ALL += -Wno-unknown-pragmas
+$(BUILD)/obj/tests/emulator/%.o $(BUILD)/obj/tests/kernels_alone/%.o: private CXXFLAGS_ALL += -Wno-unknown-pragmas
 $(BUILD)/obj/kernels/cuda/%.o: private CPPFLAGS_ALL += $(CUDA_INCLUDE)
 CUDA_LIBRARY_OBJECTS := $(call object,kernels/cuda/cublas_product.cpp kernels/cuda/cudnn_conv.cpp)
 $(CUDA_LIBRARY_OBJECTS): private CPPFLAGS_ALL += $(CUDA_LIBRARIES)
@@ -186,10 +193,16 @@ $(BUILD)/cuda_libraries: FORCE
 	@printf '%s\n' $(call quoted,$(CUDA_LIBRARIES)) | cmp -s - $@ || printf '%s\n' $(call quoted,$(CUDA_LIBRARIES)) > $@
 # The emulator drives ThreadSanitizer's fibers itself: its own traffic is no race of a kernel.
 $(BUILD)/obj/kernels/emulator/%.o: private CXXFLAGS_ALL += $(if $(filter tsan,$(VARIANT)),-fno-sanitize=thread -DTESSERA_RACE_CHECK=1)
-$(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
+define compile
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
 	$(Q)$(CXX) $(CXXFLAGS_ALL) $(CPPFLAGS_ALL) $(FIRST_INCLUDE) -MMD -MP -c $< -o $@
+endef
+$(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
+	$(compile)
+# -Wno-shadow: of names that only the batch brings together.
+$(BUILD)/obj/%.o: $(BUILD)/batches/%.cpp $(BUILD)/flags
+	$(compile) -Wno-shadow
 
 # A .cu file is compiled twice: by the host compiler for the emulator, and by nvcc where there is one.
 EMULATED_OPTIMISATION ?= -O2
@@ -211,21 +224,20 @@ $(NAME_TABLES): tools/embed_name_tables.sh $(sort $(wildcard weights_tools/name_
 	@mkdir -p $(@D)
 	$(Q)$^ > $@
 
-$(LIBRARY): $(call object,$(LIBRARY_SOURCES)) $(call emulated_object,$(KERNEL_SOURCES)) $(call cuda_object,$(KERNEL_SOURCES))
+$(LIBRARY): $(KERNEL_OBJECTS) $(LIBRARY_OBJECTS) $(call emulated_object,$(KERNEL_SOURCES)) $(call cuda_object,$(KERNEL_SOURCES))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BINARY): $(call object,$(APP_SOURCES)) $(LIBRARY)
+$(BINARY): $(call object,$(APP_MAIN)) $(APP_OBJECTS) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(LDLIBS_ALL) -o $@
 
-$(TESTS): $(call object,$(TEST_SOURCES) $(filter-out $(APP_MAIN),$(APP_SOURCES))) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
+$(TESTS): $(TEST_OBJECTS) $(APP_OBJECTS) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
 
 # The tests of the emulator and of the ops alone: what the race checker runs.
-KERNEL_TEST_SOURCES := tests/main.cpp $(filter tests/emulator/% tests/ops/%,$(TEST_SOURCES))
-$(KERNEL_TESTS): $(call object,$(KERNEL_TEST_SOURCES)) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
+$(KERNEL_TESTS): $(KERNEL_TEST_OBJECTS) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
 

@@ -1,14 +1,11 @@
 // `tessera bench infer | train | ops | data`: median and spread of timed rounds, as a share of the machine's own peak
-// of multiply-adds measured in the same run.
+// of multiply-adds measured between them.
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "apps/bench_binarize.h"
 #include "apps/bench_data.h"
@@ -18,6 +15,7 @@
 #include "apps/model_cost.h"
 #include "apps/model_evaluation.h"
 #include "apps/size_text.h"
+#include "apps/timing.h"
 #include "apps/training_step.h"
 #include "apps/verbs.h"
 #include "data/synthetic/scenes.h"
@@ -25,7 +23,6 @@
 #include "engine/core/memory_table.h"
 #include "engine/core/precision.h"
 #include "engine/core/rng.h"
-#include "kernels/cpu/machine_peak.h"
 
 namespace tessera {
 
@@ -33,31 +30,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Timing {
-  double median = 0, fastest = 0, slowest = 0;  // seconds
-};
-
-// One untimed call, then `rounds` timed ones.
-Timing time_rounds(int rounds, const std::function<void()>& call) {
-  call();
-  std::vector<double> seconds;
-  for (int round = 0; round < rounds; ++round) {
-    const auto begin = std::chrono::steady_clock::now();
-    call();
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return {seconds[seconds.size() / 2], seconds.front(), seconds.back()};
-}
-
 Json timing_json(const Timing& timing) {
   return {
       {"median_ms", timing.median * 1e3}, {"fastest_ms", timing.fastest * 1e3}, {"slowest_ms", timing.slowest * 1e3}};
-}
-
-std::string timing_text(const Timing& timing) {
-  return fmt::format("{:.1f} ms (fastest {:.1f}, slowest {:.1f})", timing.median * 1e3, timing.fastest * 1e3,
-                     timing.slowest * 1e3);
 }
 
 Json conditions(const Context& context) {
@@ -67,10 +42,10 @@ Json conditions(const Context& context) {
   return conditions;
 }
 
-// The machine's own peak of multiply-adds in GFLOP/s, where the benchmark runs on its processor.
-std::optional<double> peak_of(Context& context) {
-  if (context.backend() != Backend::cpu) return std::nullopt;
-  return measure_fma_peak(static_cast<CpuContext&>(context));
+// Rounds of a call, beside the peak of the processor where the benchmark runs on it.
+TimingPlan plan_of(Context& context, const BenchOptions& options, double multiply_adds = 0) {
+  CpuContext* cpu = context.backend() == Backend::cpu ? static_cast<CpuContext*>(&context) : nullptr;
+  return {options.rounds, 0, multiply_adds, cpu};
 }
 
 // Waits for a device that works on by itself.
@@ -142,8 +117,7 @@ int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
   const Model model = bench_model(*context, options, false);
   const ModelCost cost = model_cost(read_model_config(options.model), options.batch, height, width);
   const Tensor images = random_images(*context, options.batch, height, width, model.system->size_divisor());
-  const std::optional<double> peak = peak_of(*context);
-  const Timing network = time_rounds(options.rounds, [&] {
+  const Timing network = time_calls(plan_of(*context, options, static_cast<double>(cost.macs)), [&] {
     Tape tape(*context, Tape::Mode::forward);
     model.system->forward(tape, images);
     synchronize(*context);
@@ -154,8 +128,8 @@ int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
   Inference inference(*context, *model.system, {.graph = graph});
   const std::vector<float> pictures = images.to_host<float>(*context);
   const auto detect = [&] { inference.detect(pictures, images.shape(), geometry); };
-  if (graph) detect();  // the second call records, see time_rounds
-  const Timing whole = time_rounds(options.rounds, detect);
+  if (graph) detect();  // the second call records, see time_calls
+  const Timing whole = time_calls(plan_of(*context, options), detect);
   const double gigaflops = 2e-9 * static_cast<double>(cost.macs) / network.median;
   const auto memory = static_cast<double>(context->allocator()->statistics().peak);
   Json result = {{"bench", "infer"},
@@ -169,15 +143,17 @@ int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
                  {"gmac", 1e-9 * static_cast<double>(cost.macs)},
                  {"gflops", gigaflops},
                  {"peak_memory_bytes", memory}};
-  if (peak) {
-    result["fma_peak_gflops"] = *peak;
-    result["share_of_peak"] = gigaflops / *peak;
+  if (network.peak > 0) {
+    result["fma_peak_gflops"] = network.peak;
+    result["share_of_peak"] = network.share_of_peak;
   }
   if (!common.json) {
     fmt::print("{} at {}, batch {}: {:.2f} GMAC; {}\n", options.model, options.size, options.batch,
                1e-9 * static_cast<double>(cost.macs), machine_text(*context));
     fmt::print("network            {}: {:.0f} GFLOP/s{}\n", timing_text(network), gigaflops,
-               peak ? fmt::format(", {:.0f} % of the measured peak of {:.0f}", 100 * gigaflops / *peak, *peak) : "");
+               network.peak > 0 ? fmt::format(", {:.0f} % of the peak measured beside it ({:.0f})",
+                                              100 * network.share_of_peak, network.peak)
+                                : "");
     fmt::print("picture to masks   {}{}\n", timing_text(whole),
                graph ? fmt::format(", {} recorded launches", inference.launches()) : "");
     fmt::print("memory             {} at most\n", format_bytes(memory));
@@ -216,10 +192,9 @@ int run_bench_train(const CommonOptions& common, const BenchOptions& options) {
     }
     batch.geometry.push_back({height, width, height, width});
   }
-  const std::optional<double> peak = peak_of(*context);
   TrainingStep step(*context, model, model.config);
   int64_t iteration = 0;
-  const Timing timing = time_rounds(options.rounds, [&] {
+  const Timing timing = time_calls(plan_of(*context, options), [&] {
     step.run(batch, iteration++);
     synchronize(*context);
   });
@@ -234,7 +209,7 @@ int run_bench_train(const CommonOptions& common, const BenchOptions& options) {
                  {"images_per_second", rate},
                  {"forward_gmac", 1e-9 * static_cast<double>(cost.macs)},
                  {"peak_memory_bytes", memory}};
-  if (peak) result["fma_peak_gflops"] = *peak;
+  if (timing.peak > 0) result["fma_peak_gflops"] = timing.peak;
   if (!common.json) {
     fmt::print("{} at {}, batch {}; {}\n", options.model, options.size, options.batch, machine_text(*context));
     fmt::print("training step      {}: {:.2f} pictures/s\n", timing_text(timing), rate);
@@ -306,8 +281,9 @@ int run_bench_data(const CommonOptions& common, const BenchOptions& options) {
   }
   const double megabytes = 1e-6 * static_cast<double>(std::filesystem::file_size(annotations));
   size_t held = 0;
-  const Timing reading = time_rounds(
-      options.rounds, [&] { held = read_coco(annotations, {.need_masks = false, .need_file_names = false}).bytes(); });
+  const Timing reading = time_calls({.least_rounds = options.rounds}, [&] {
+    held = read_coco(annotations, {.need_masks = false, .need_file_names = false}).bytes();
+  });
   if (made_up) std::filesystem::remove(annotations);
   result["read_annotations"] = timing_json(reading);
   result["read_annotations"]["megabytes"] = megabytes;
@@ -333,7 +309,7 @@ int run_bench_data(const CommonOptions& common, const BenchOptions& options) {
     const EvaluationSet set = read_evaluation_set(options.annotations, options.images);
     const size_t count = std::min<size_t>(set.dataset.images().size(), 64);
     double megapixels = 0;
-    const Timing decoding = time_rounds(options.rounds, [&] {
+    const Timing decoding = time_calls({.least_rounds = options.rounds}, [&] {
       megapixels = 0;
       for (size_t i = 0; i < count; ++i)
         megapixels += 1e-6 * static_cast<double>(

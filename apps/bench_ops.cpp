@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "apps/bench_shapes.h"
@@ -20,28 +18,20 @@ namespace tessera {
 namespace {
 
 template <typename Device, typename Call>
-PassTiming time_pass(Device& context, double least_seconds, Call&& kernel) {
-  using Clock = std::chrono::steady_clock;
-  const auto call = [&] {
+Timing time_pass(Device& context, double least_seconds, int64_t macs, Call&& kernel) {
+  TimingPlan plan{.least_seconds = least_seconds, .multiply_adds = static_cast<double>(macs)};
+  if constexpr (std::is_same_v<Device, CpuContext>) plan.peak = &context;
+  return time_calls(plan, [&] {
     kernel();
     if constexpr (requires { context.synchronize(); }) context.synchronize();
-  };
-  std::vector<double> times;
-  call();
-  for (double total = 0; times.size() < 3 || total < 1e3 * least_seconds; total += times.back()) {
-    const Clock::time_point start = Clock::now();
-    call();
-    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
-  }
-  std::sort(times.begin(), times.end());
-  return {times[times.size() / 2], times.front()};
+  });
 }
 
 // Nothing where the library has no way to do it.
 template <typename Device, typename Call>
-PassTiming time_library(Device& context, double least_seconds, Call&& kernel) {
+Timing time_library(Device& context, double least_seconds, int64_t macs, Call&& kernel) {
   try {
-    return time_pass(context, least_seconds, kernel);
+    return time_pass(context, least_seconds, macs, kernel);
   } catch (const LibraryRefused&) {
     return {};
   }
@@ -97,16 +87,16 @@ ConvolutionBench bench_convolution(Device& context, const BenchShape& shape, con
             window, {&map, 1}, x.data<float>(), dy.data<float>(), nullptr, dweight.data<float>(), gradient_math(math)},
         choice...);
   };
-  result.forward = time_pass(context, seconds, forward);
-  result.data_gradient = time_pass(context, seconds, data_gradient);
-  result.weight_gradient = time_pass(context, seconds, weight_gradient);
+  result.forward = time_pass(context, seconds, result.macs, forward);
+  result.data_gradient = time_pass(context, seconds, result.macs, data_gradient);
+  result.weight_gradient = time_pass(context, seconds, result.macs, weight_gradient);
   if constexpr (!std::is_same_v<Device, CpuContext>) {
     for (const auto& [name, source] :
          {std::pair("cudnn", ConvSource::cudnn), std::pair("cublas", ConvSource::cublas)}) {
       const ConvChoice choice{ConvTile::m64n64, 1, source};
-      const LibraryBench library{name, time_library(context, seconds, [&] { forward(choice); }),
-                                 time_library(context, seconds, [&] { data_gradient(choice); }),
-                                 time_library(context, seconds, [&] { weight_gradient(choice); })};
+      const LibraryBench library{name, time_library(context, seconds, result.macs, [&] { forward(choice); }),
+                                 time_library(context, seconds, result.macs, [&] { data_gradient(choice); }),
+                                 time_library(context, seconds, result.macs, [&] { weight_gradient(choice); })};
       if (library.forward.fastest + library.data_gradient.fastest + library.weight_gradient.fastest > 0) {
         result.libraries.push_back(library);
       }
@@ -135,24 +125,27 @@ OpsBench bench_ops(Context& context, const BenchOpsOptions& options) {
 
 void print_ops_bench(const OpsBench& result) {
   if (result.threads > 0) {
-    fmt::print("{} threads, {:.0f} GFLOP/s of multiply-adds at best, {:.1f} GB/s of copying\n", result.threads,
-               result.fma_peak, result.copy_bandwidth);
+    fmt::print(
+        "{} threads, {:.0f} GFLOP/s of multiply-adds, {:.1f} GB/s of copying at the beginning; shares are of the peak "
+        "between the calls\n",
+        result.threads, result.fma_peak, result.copy_bandwidth);
   }
   fmt::print("{:<9} {:<46} {:>7}  {:>24}  {:>24}  {:>24}\n", "group", "convolution", "GMAC", "forward  ms GFLOP/s    %",
              "d/dx  ms GFLOP/s    %", "d/dw  ms GFLOP/s    %");
   for (const ConvolutionBench& row : result.convolutions) {
     fmt::print("{:<9} {:<46} {:>7.3f}", row.group, row.description, 1e-9 * static_cast<double>(row.macs));
-    for (const PassTiming& pass : {row.forward, row.data_gradient, row.weight_gradient}) {
+    for (const Timing& pass : {row.forward, row.data_gradient, row.weight_gradient}) {
       const double speed = row.gigaflops(pass);
-      fmt::print("  {:>10.3f} {:>7.1f} {:>5}", pass.fastest, speed,
-                 result.fma_peak > 0 ? fmt::format("{:.0f}%", 100 * speed / result.fma_peak) : "");
+      fmt::print("  {:>10.3f} {:>7.1f} {:>5}", 1e3 * pass.fastest, speed,
+                 pass.peak > 0 ? fmt::format("{:.0f}%", 100 * pass.share_of_peak) : "");
     }
     fmt::print("\n");
     for (const LibraryBench& library : row.libraries) {
       fmt::print("{:<9} {:<46} {:>7}", "", "  by " + library.name, "");
-      for (const PassTiming& pass : {library.forward, library.data_gradient, library.weight_gradient}) {
-        fmt::print("  {:>24}",
-                   pass.fastest > 0 ? fmt::format("{:.3f} {:>7.1f}      ", pass.fastest, row.gigaflops(pass)) : "");
+      for (const Timing& pass : {library.forward, library.data_gradient, library.weight_gradient}) {
+        fmt::print("  {:>24}", pass.fastest > 0
+                                   ? fmt::format("{:.3f} {:>7.1f}      ", 1e3 * pass.fastest, row.gigaflops(pass))
+                                   : "");
       }
       fmt::print("\n");
     }
@@ -162,10 +155,10 @@ void print_ops_bench(const OpsBench& result) {
 std::string ops_bench_json(const OpsBench& result) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const ConvolutionBench& row : result.convolutions) {
-    const auto json_of = [&](const PassTiming& pass) {
-      const double speed = row.gigaflops(pass);
-      nlohmann::ordered_json json{{"median_ms", pass.median}, {"fastest_ms", pass.fastest}, {"gigaflops", speed}};
-      if (result.fma_peak > 0) json["share_of_peak"] = speed / result.fma_peak;
+    const auto json_of = [&](const Timing& pass) {
+      nlohmann::ordered_json json{
+          {"median_ms", 1e3 * pass.median}, {"fastest_ms", 1e3 * pass.fastest}, {"gigaflops", row.gigaflops(pass)}};
+      if (pass.peak > 0) json.update({{"fma_peak_gigaflops", pass.peak}, {"share_of_peak", pass.share_of_peak}});
       return json;
     };
     nlohmann::ordered_json libraries = nlohmann::ordered_json::object();

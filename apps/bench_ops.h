@@ -1,10 +1,11 @@
-// Speed of convolutions; on the CPU against the machine's own peak of multiply-adds, measured in the same run.
+// Speed of convolutions; on the CPU against the machine's own peak of multiply-adds, measured between the calls.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "apps/timing.h"
 #include "kernels/context.h"
 
 namespace tessera {
@@ -14,15 +15,10 @@ struct BenchOpsOptions {
   double seconds = 0.3;  // of measuring per row and pass, at least three calls
 };
 
-// One pass of a convolution, over repeated calls.
-struct PassTiming {
-  double median = 0, fastest = 0;  // milliseconds
-};
-
 // The same passes by a library of NVIDIA's, as a yardstick: without ours' fused epilogue, which follows as a pass.
 struct LibraryBench {
-  std::string name;                                    // "cudnn", "cublas"
-  PassTiming forward, data_gradient, weight_gradient;  // 0 where it has no way to do the pass
+  std::string name;                                // "cudnn", "cublas"
+  Timing forward, data_gradient, weight_gradient;  // 0 where it has no way to do the pass
 };
 
 struct ConvolutionBench {
@@ -30,17 +26,16 @@ struct ConvolutionBench {
       group;  // "detector" (ResNet-50, FPN, FCOS at 800 x 1344, batch 1), "grouped", "small" (training, batch 8)
   std::string description;
   int64_t macs = 0;  // of one pass
-  PassTiming forward, data_gradient, weight_gradient;
+  Timing forward, data_gradient, weight_gradient;
   std::vector<LibraryBench> libraries;  // those that do one of the passes
 
-  // 1e9 floating point operations per second, two per multiply-add, of the fastest call: the peak beside it is that of
-  // the fastest round, too.
-  double gigaflops(const PassTiming& pass) const { return 2e-6 * static_cast<double>(macs) / pass.fastest; }
+  // 1e9 floating point operations per second, two per multiply-add, of the fastest call.
+  double gigaflops(const Timing& pass) const { return 2e-9 * static_cast<double>(macs) / pass.fastest; }
 };
 
 struct OpsBench {
   int threads = 0;            // of the CPU; 0 on a device
-  double fma_peak = 0;        // 1e9 floating point operations per second, all threads; 0 on a device: not measured
+  double fma_peak = 0;        // 1e9 floating point operations per second at the beginning; 0 on a device: not measured
   double copy_bandwidth = 0;  // 1e9 bytes per second read plus written; 0 on a device
   std::vector<ConvolutionBench> convolutions;
 };

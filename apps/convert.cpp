@@ -39,7 +39,7 @@ std::vector<TargetTensor> targets_of(const Config& config) {
 std::vector<Category> categories_of(const MappedModel& mapped, const NameTables& tables) {
   std::vector<Category> categories;
   if (mapped.coco) {
-    for (const CocoCategory& category : tables.coco()) categories.push_back({category.id, category.name});
+    for (const CocoClass& category : tables.coco()) categories.push_back({category.id, category.name});
   } else {
     for (int64_t label = 1; label <= mapped.classes; ++label)
       categories.push_back({label, fmt::format("class {}", label)});

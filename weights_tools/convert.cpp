@@ -81,7 +81,7 @@ MappedTensor mapped_tensor(const ForeignFile& file, const ForeignTensor& source,
   std::vector<int64_t>& shape = mapped.shape;
   std::vector<int64_t>& stride = mapped.stride;
   if (rule.coco91 && !shape.empty() && shape[0] == 91) {
-    for (const CocoCategory& category : tables.coco()) mapped.rows.push_back(category.id);
+    for (const CocoClass& category : tables.coco()) mapped.rows.push_back(category.id);
     shape[0] = static_cast<int64_t>(mapped.rows.size());
   }
   if (!rule.flattened.empty() && shape.size() == 2) {

@@ -42,7 +42,7 @@ struct SourceModel {
   std::vector<std::pair<std::string, std::string>> config_of_backbone;  // backbone preset -> JSON
 };
 
-struct CocoCategory {
+struct CocoClass {
   int64_t id = 0;
   std::string name;
 };
@@ -55,14 +55,14 @@ class NameTables {
   explicit NameTables(std::span<const std::string_view> texts);
 
   const std::vector<SourceModel>& models() const { return models_; }
-  const std::vector<CocoCategory>& coco() const { return coco_; }
+  const std::vector<CocoClass>& coco() const { return coco_; }
   std::vector<std::string> sources() const;
 
  private:
   void read(std::span<const std::string_view> texts);
 
   std::vector<SourceModel> models_;
-  std::vector<CocoCategory> coco_;
+  std::vector<CocoClass> coco_;
 };
 
 // The texts of name_tables/*.json; made by tools/embed_name_tables.sh when the program is built.

@@ -5,8 +5,9 @@
 
 namespace tessera {
 
-// Fused multiply-adds of f32 registers that depend on nothing but themselves, all threads of the context at once;
-// 1e9 floating point operations per second (two per multiply-add), the best of `rounds`.
+// Fused multiply-adds of f32 registers that depend on nothing but themselves, all threads of the context at once, a few
+// milliseconds each; 1e9 floating point operations per second (two per multiply-add): the sum of what each thread
+// reached by itself, the best of `rounds`.
 double measure_fma_peak(CpuContext& context, int rounds = 5);
 
 // Bytes read plus bytes written by copying an array much larger than the caches; 1e9 bytes per second, best of rounds.

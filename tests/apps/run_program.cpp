@@ -25,17 +25,6 @@ std::string file_content(const std::filesystem::path& file) {
   return text.str();
 }
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "tessera-test-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds) {
   const TemporaryFolder folder;
   const std::string out = folder.path() / "out", err = folder.path() / "err", binary = program();

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/engine/io/temporary_folder.h"
+
 namespace tessera::testing_support {
 
 struct ProgramResult {
@@ -18,19 +20,6 @@ std::filesystem::path program();
 
 // stop_after_seconds > 0: sends SIGTERM then.
 ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds = 0);
-
-// A fresh folder, removed with its content.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 std::string file_content(const std::filesystem::path& file);
 

@@ -1,0 +1,32 @@
+// Rounds of a call, and beside them what the machine could have done at that moment.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "kernels/context.h"
+
+namespace tessera {
+
+struct Timing {
+  double median = 0, fastest = 0, slowest = 0;  // seconds
+  // The median over rounds of the call's rate divided by the processor's peak of f32 multiply-adds right before and
+  // right after it. Neighbours on the machine slow both down, so this repeats where times do not.
+  double share_of_peak = 0;
+  double peak = 0;  // 1e9 floating point operations per second, the median over rounds; 0 where not measured
+};
+
+struct TimingPlan {
+  int least_rounds = 3;
+  double least_seconds = 0;    // of timed calls, all together
+  double multiply_adds = 0;    // of a call; 0: its share of the peak is 0
+  CpuContext* peak = nullptr;  // whose threads to measure the peak with; null: not measured
+};
+
+// One untimed call, then as many timed ones as the plan demands.
+Timing time_calls(const TimingPlan& plan, const std::function<void()>& call);
+
+// "12.3 ms (fastest 11.9, slowest 14.0)"
+std::string timing_text(const Timing& timing);
+
+}  // namespace tessera
