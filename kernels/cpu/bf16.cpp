@@ -78,7 +78,7 @@ void round_to_pairs(const float* first, const float* second, uint32_t* to) {
 
 // A row of words has four bits of address, and so has a column. Interleaving rows i and i + 8 turns the eight bits by
 // one place; after four times rows and columns have changed places.
-void transpose_words(const uint32_t (&from)[16][16], uint32_t* to, int64_t to_row) {
+void transpose_words(const uint32_t (&from)[16][16], void* to, int64_t to_row) {
   using Words = uint32_t __attribute__((vector_size(64)));
   constexpr Words kLower = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
   constexpr Words kUpper = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
@@ -92,7 +92,7 @@ void transpose_words(const uint32_t (&from)[16][16], uint32_t* to, int64_t to_ro
     }
     std::memcpy(rows, turned, sizeof rows);
   }
-  for (int i = 0; i < 16; ++i) std::memcpy(to + i * to_row, &rows[i], sizeof rows[i]);
+  for (int i = 0; i < 16; ++i) std::memcpy(static_cast<char*>(to) + i * to_row, &rows[i], sizeof rows[i]);
 }
 
 }  // namespace tessera

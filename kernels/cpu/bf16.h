@@ -42,7 +42,7 @@ inline uint32_t bf16_pair(float first, float second) {
 // 16 pairs (first[i], second[i]).
 void round_to_pairs(const float* first, const float* second, uint32_t* to);
 
-// to[i * to_row + j] = from[j][i], 16 x 16 words.
-void transpose_words(const uint32_t (&from)[16][16], uint32_t* to, int64_t to_row);
+// Word j of the row i of `to` = from[j][i]; to_row: bytes from one row to the next.
+void transpose_words(const uint32_t (&from)[16][16], void* to, int64_t to_row);
 
 }  // namespace tessera

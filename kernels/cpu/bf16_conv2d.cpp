@@ -70,7 +70,7 @@ void bf16_conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args, Bf1
                  if (begin < end) round_to_bf16(weight + begin, end - begin, row + begin - channel);
                  std::memcpy(rows[d], row, sizeof row);
                }
-               transpose_words(rows, tile, kBf16Side);
+               transpose_words(rows, tile, kBf16Side * sizeof(uint32_t));
              });
   run_bf16_gather(context, product, args.scale, panels, weights.data(), path);
 }

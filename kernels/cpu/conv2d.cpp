@@ -62,6 +62,7 @@ void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& arg
 
 void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args) {
   const Conv2dWindow& window = args.window;
+  if (bf16_applies(args.math, window.group_in())) return bf16_conv2d_backward_weight(context, args);
   if (winograd_applies(window)) {
     const WinogradGradient gradient{
         window.in_channels, window.out_channels, window.padding, winograd_maps(args.maps), args.x, args.dy,
