@@ -71,6 +71,37 @@ struct Strip {
   int64_t cells() const { return (rows - 1) * shape->columns + grid->width; }
 };
 
+// What a tile of sums becomes; all from its first destination channel on.
+struct TileEnd {
+  const float *scale, *bias, *residual;  // or null
+  float* dest;
+  int64_t lanes;  // destination channels left, of which a tile has 32 at most
+  bool relu, stream;
+};
+
+// rows: floats from the first row of the destination to that of each cell, -1: dropped. A function of its own, or its
+// caller takes the registers.
+[[gnu::noinline]] void finish_tile(const float* sums, const int64_t* rows, int64_t count, const TileEnd& given) {
+  const TileEnd end = given;
+  for (int64_t v = 0; v < std::min(end.lanes, kBf16Block); v += kLanes) {
+    const int64_t lanes = end.lanes - v;
+    const Vector scale = end.scale == nullptr ? Vector{} + 1.0f : load_lanes(end.scale + v, lanes);
+    const Vector bias = end.bias == nullptr ? Vector{} : load_lanes(end.bias + v, lanes);
+    for (int64_t r = 0; r < count; ++r) {
+      if (rows[r] < 0) continue;
+      Vector value = load_vector(sums + r * kBf16Block + v) * scale + bias;
+      if (end.residual != nullptr) value += load_lanes(end.residual + rows[r] + v, lanes);
+      if (end.relu) value = Vector{} > value ? Vector{} : value;  // keeps NaN
+      float* to = end.dest + rows[r] + v;
+      if (end.stream) {
+        stream_vector(to, value);
+      } else {
+        store_lanes(to, value, lanes);
+      }
+    }
+  }
+}
+
 // What one thread needs for the strips it takes.
 class StripWorker {
  public:
@@ -95,6 +126,7 @@ class StripWorker {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t group = unit / panels_.blocks(), block = unit % panels_.blocks();
       const int64_t channel = group * product_.dest_channels + block * kBf16Block;
+      const TileEnd tile_end = end_of(channel, product_.dest_channels - block * kBf16Block);
       Bf16Product tile{nullptr,
                        shape.cell,
                        steps_.data(),
@@ -106,13 +138,30 @@ class StripWorker {
         const int64_t count = std::min(kBf16Block, strip.cells() - cell);
         tile.a = values_ + cell * shape.cell + group * shape.group_size;
         tile.row_tiles = count <= kBf16Side ? 1 : 2;
+        if (product_.residual != nullptr) fetch_residual(cell + kBf16Block, channel);
         tiles_.multiply(tile, sums_);
-        finish(cell, count, channel, product_.dest_channels - block * kBf16Block);
+        finish_tile(sums_, rows_.data() + cell, count, tile_end);
       }
     }
   }
 
  private:
+  TileEnd end_of(int64_t channel, int64_t lanes) const {
+    const auto from = [&](const float* values) { return values == nullptr ? nullptr : values + channel; };
+    return {from(scale_), from(product_.bias), from(product_.residual), product_.dest + channel, lanes, product_.relu,
+            stream_};
+  }
+
+  // For the tile after the one at work.
+  void fetch_residual(int64_t cell, int64_t channel) const {
+    const auto last = std::min(cell + kBf16Block, static_cast<int64_t>(rows_.size()));
+    for (; cell < last; ++cell) {
+      const int64_t row = rows_[static_cast<size_t>(cell)];
+      if (row < 0) continue;
+      for (int64_t v = 0; v < kBf16Block; v += kLine) __builtin_prefetch(product_.residual + row + channel + v);
+    }
+  }
+
   int64_t place_of(const Strip& strip, const Bf16Panels::Step& step) const {
     const StripShape& shape = *strip.shape;
     const GatherTap& tap = product_.taps[static_cast<size_t>(step.tap)];
@@ -176,28 +225,6 @@ class StripWorker {
         Bf16* of_group = to + group * shape.group_size;
         round_to_bf16(from + group * product_.source_channels, product_.source_channels, of_group);
         std::fill(of_group + product_.source_channels, of_group + shape.group_size, Bf16{0});
-      }
-    }
-  }
-
-  // Cells [cell, cell + count), `lanes` destination channels (of which 32 at most are here) from `channel` on.
-  void finish(int64_t cell, int64_t count, int64_t channel, int64_t lanes) {
-    for (int64_t v = 0; v < std::min(lanes, kBf16Block); v += kLanes) {
-      const int64_t left = lanes - v;
-      const Vector scale = scale_ == nullptr ? Vector{} + 1.0f : load_lanes(scale_ + channel + v, left);
-      const Vector bias = product_.bias == nullptr ? Vector{} : load_lanes(product_.bias + channel + v, left);
-      for (int64_t r = 0; r < count; ++r) {
-        const int64_t row = rows_[static_cast<size_t>(cell + r)];
-        if (row < 0) continue;
-        Vector value = load_vector(sums_ + r * kBf16Block + v) * scale + bias;
-        if (product_.residual != nullptr) value += load_lanes(product_.residual + row + channel + v, left);
-        if (product_.relu) value = Vector{} > value ? Vector{} : value;  // keeps NaN
-        float* to = product_.dest + row + channel + v;
-        if (stream_) {
-          stream_vector(to, value);
-        } else {
-          store_lanes(to, value, left);
-        }
       }
     }
   }
