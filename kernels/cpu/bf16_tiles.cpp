@@ -187,4 +187,41 @@ void Bf16Tiles::multiply(const Bf16Product& product, float* sums) const {
   });
 }
 
+// The operands are not zero: multipliers of zeros take less power, and the clock may be higher.
+int64_t Bf16Tiles::multiply_registers([[maybe_unused]] int64_t times) const {
+#if defined(__AMX_BF16__)
+  if (path_ == Bf16Path::amx) {
+    alignas(64) uint32_t operand[kBf16Tile];
+    for (int64_t i = 0; i < kBf16Tile; ++i) operand[i] = bf16_pair(1.0f / static_cast<float>(i + 1), -0.3f);
+    asm volatile("" ::: "memory");
+    _tile_loadd(4, operand, 64);
+    _tile_loadd(6, operand, 64);
+    for (int64_t i = 0; i < times; ++i) {
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 6);
+      _tile_dpbf16ps(2, 4, 6);
+      _tile_dpbf16ps(3, 4, 6);
+    }
+    return 4 * kBf16Side * kBf16Side * kBf16Depth;
+  }
+#endif
+#if defined(__AVX512BF16__)
+  if (path_ == Bf16Path::avx512) {
+    constexpr int kChains = 16;
+    __m512 sum[kChains] = {};
+    const __m512i pairs = _mm512_set1_epi32(static_cast<int>(bf16_pair(0.7f, -0.3f)));
+    const auto operand = reinterpret_cast<const __m512bh&>(pairs);
+    for (int64_t i = 0; i < times; ++i) {
+#pragma GCC unroll 16
+      for (int chain = 0; chain < kChains; ++chain) {
+        sum[chain] = _mm512_dpbf16_ps(sum[chain], operand, operand);
+        asm volatile("" : "+v"(sum[chain]));  // keeps the chain
+      }
+    }
+    return int64_t{kChains} * 32;
+  }
+#endif
+  return 0;
+}
+
 }  // namespace tessera

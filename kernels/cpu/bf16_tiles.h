@@ -35,6 +35,10 @@ class Bf16Tiles {
   // sums: [32][32], aligned to 64 bytes; of the tiles that there are, all are written.
   void multiply(const Bf16Product& product, float* sums) const;
 
+  // Adds the products of four pairs of registers `times` times and loads nothing: what the path can do at best. Returns
+  // the multiply-adds of one time; 0 for the portable path, which has no instruction of its own.
+  int64_t multiply_registers(int64_t times) const;
+
  private:
   Bf16Path path_;
 };
