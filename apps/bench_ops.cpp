@@ -111,7 +111,8 @@ OpsBench bench_ops(Context& context, const BenchOpsOptions& options) {
   OpsBench result;
   if (context.backend() == Backend::cpu) {
     auto& cpu = static_cast<CpuContext&>(context);
-    result = {cpu.threads(), measure_fma_peak(cpu), measure_copy_bandwidth(cpu), {}};
+    const bool bf16 = precision_of(context) == ConvMath::bf16;
+    result = {cpu.threads(), bf16 ? measure_bf16_peak(cpu) : measure_fma_peak(cpu), measure_copy_bandwidth(cpu), {}};
   }
   for (const BenchShape& shape : kBenchShapes) {
     const std::string description = describe(shape);

@@ -188,6 +188,12 @@ DoctorCheck check_disk(const Disk& disk) {
           "free some space, or --out on another disk"};
 }
 
+DoctorCheck check_bf16(Bf16Path path) {
+  std::string message = fmt::format("--precision bf16 on the CPU computes by {}", bf16_path_name(path));
+  if (path == Bf16Path::portable) message = "--precision bf16 on the CPU computes in f32, with no gain in speed";
+  return {"bf16", CheckStatus::ok, message, ""};
+}
+
 Diagnosis diagnose(const std::string& device, int threads, const std::filesystem::path& folder) {
   Diagnosis diagnosis;
   diagnosis.compiler = compiler_text();
@@ -206,6 +212,7 @@ Diagnosis diagnose(const std::string& device, int threads, const std::filesystem
   diagnosis.checks.push_back(check_threads(diagnosis.processor, diagnosis.threads));
   diagnosis.checks.push_back(check_memory(diagnosis.memory));
   diagnosis.checks.push_back(check_disk(diagnosis.disk));
+  diagnosis.checks.push_back(check_bf16(best_bf16_path()));
   try {
     const auto context = make_context(parse_device(device), diagnosis.threads);
     std::string message = "running on " + diagnosis.device;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/machine.h"
+#include "kernels/cpu/bf16.h"
 
 namespace tessera {
 
@@ -46,6 +47,7 @@ DoctorCheck check_processor(const Processor& processor, const std::vector<std::s
 DoctorCheck check_threads(const Processor& processor, int threads);
 DoctorCheck check_memory(const Memory& memory);
 DoctorCheck check_disk(const Disk& disk);
+DoctorCheck check_bf16(Bf16Path path);  // the one that --precision bf16 takes on the CPU
 
 bool healthy(const Diagnosis& diagnosis);  // nothing failed; warnings are allowed
 std::string diagnosis_text(const Diagnosis& diagnosis);

@@ -76,6 +76,7 @@ Processor find_processor() {
   add("avx512f", __builtin_cpu_supports("avx512f") != 0);
   add("avx512bw", __builtin_cpu_supports("avx512bw") != 0);
   add("avx512vl", __builtin_cpu_supports("avx512vl") != 0);
+  add("avx512bf16", __builtin_cpu_supports("avx512bf16") != 0);
 #endif
   return processor;
 }
@@ -105,6 +106,9 @@ std::vector<std::string> compiled_instruction_sets() {
 #endif
 #ifdef __AVX512VL__
   sets.emplace_back("avx512vl");
+#endif
+#ifdef __AVX512BF16__
+  sets.emplace_back("avx512bf16");
 #endif
   return sets;
 }

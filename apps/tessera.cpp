@@ -19,7 +19,8 @@ using Run = std::function<int()>;
 
 void add_common(CLI::App* verb, CommonOptions& common) {
   verb->add_option("--device", common.device, "auto, cpu, cuda[:N] or emulated")->capture_default_str();
-  verb->add_option("--precision", common.precision, "of convolutions on a GPU: fp32, tf32, bf16, fp16 or fp16-chunked")
+  verb->add_option("--precision", common.precision,
+                   "of convolutions: fp32 or bf16, on a GPU also tf32, fp16 or fp16-chunked")
       ->capture_default_str();
   verb->add_option("--tuning", common.tuning, "file of convolution kernels measured on this GPU; made where absent");
   verb->add_option("--threads", common.threads, "worker threads, 0 = all cores")->capture_default_str();

@@ -14,7 +14,7 @@ namespace tessera {
 
 struct CommonOptions {
   std::string device = "auto";
-  std::string precision = "fp32";  // of convolutions on a device
+  std::string precision = "fp32";  // of convolutions
   std::string tuning;              // file of measured convolution kernels; empty: none
   int threads = 0;                 // 0 = all cores
   std::optional<uint64_t> seed;

@@ -151,7 +151,7 @@ def training_step(cell, mode):
     for (picture, label, *box), mask in zip(tensors["objects"].tolist(), tensors["masks"]):
         scene[int(picture)].append((int(label), box, mask.bool()))
     made, module = network(cell)
-    if mode == "channels_last":
+    if mode.startswith("channels_last"):
         made, pictures = made.to(memory_format=torch.channels_last), pictures.to(memory_format=torch.channels_last)
     forward = torch.compile(made.forward) if mode.startswith("compile") else made.forward
     if mode.endswith("bf16"):
@@ -193,7 +193,7 @@ def forward_pass(cell, mode, threads):
     from safetensors.torch import load_file
     pictures = load_file(cell.path("input.safetensors"))["input"]
     made = network(cell)[0].eval()
-    if mode == "channels_last":
+    if mode.startswith("channels_last"):
         made, pictures = made.to(memory_format=torch.channels_last), pictures.to(memory_format=torch.channels_last)
     if mode.startswith("compile"):
         made = torch.compile(made)

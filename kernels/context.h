@@ -28,7 +28,7 @@ class ConstantTables;  // kernels/constant_tables.h
 
 // How the convolutions of a context compute.
 struct ConvSettings {
-  ConvMath math = ConvMath::fp32;    // of a device; the CPU computes in fp32
+  ConvMath math = ConvMath::fp32;    // the CPU has fp32 and bf16
   std::shared_ptr<ConvTuner> tuner;  // of a GPU; null: the shape of a call decides (choose_conv)
 };
 

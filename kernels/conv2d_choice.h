@@ -29,7 +29,8 @@ struct ConvChoice {
 
 // The precision that a call runs in. The 16-bit kernels pad the channels of a group to a multiple of 8, so where fewer
 // than 8 are to be summed over (group_in; group_out in the data gradient) they would mostly multiply zeros: stems of
-// three channels and narrow groups run in tf32 instead, which rounds no operand more than the 16-bit types do.
+// three channels and narrow groups run in tf32 instead, which rounds no operand more than the 16-bit types do. The CPU,
+// which has no tf32, runs them in fp32.
 constexpr ConvMath math_of_call(ConvMath wanted, int64_t channels) {
   return channels < 8 && wanted != ConvMath::fp32 ? ConvMath::tf32 : wanted;
 }

@@ -34,9 +34,9 @@ const char* precision_name(ConvMath math) {
 }
 
 void set_precision(Context& context, ConvMath math) {
-  if (context.backend() == Backend::cpu && math != ConvMath::fp32) {
-    throw Error(ExitCode::usage, fmt::format("precision '{}': the CPU computes in fp32", precision_name(math)),
-                "--precision fp32, or --device cuda");
+  if (context.backend() == Backend::cpu && math != ConvMath::fp32 && math != ConvMath::bf16) {
+    throw Error(ExitCode::usage, fmt::format("precision '{}': the CPU computes in fp32 or bf16", precision_name(math)),
+                "--precision bf16, or --device cuda");
   }
   ConvSettings settings = context.convolutions();
   settings.math = math;

@@ -14,8 +14,8 @@ namespace tessera {
 ConvMath parse_precision(std::string_view text);
 const char* precision_name(ConvMath math);
 
-// Of the convolutions of a context, to be set before its first one; fp32 until then. Throws Error(usage) for less than
-// fp32 on the CPU: it computes in fp32.
+// Of the convolutions of a context, to be set before its first one; fp32 until then. Throws Error(usage) on the CPU for
+// all but fp32 and bf16.
 void set_precision(Context& context, ConvMath math);
 ConvMath precision_of(const Context& context);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/bf16_conv2d.h"
 #include "kernels/cpu/direct_conv2d.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/winograd.h"
@@ -26,6 +27,7 @@ std::vector<WinogradMap> winograd_maps(std::span<const Conv2dMap> maps) {
 
 void conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
   const Conv2dWindow& window = args.window;
+  if (bf16_applies(args.math, window.group_in())) return bf16_conv2d_forward(context, args);
   if (winograd_applies(window)) {
     const WinogradProduct product{
         window.in_channels, window.out_channels, window.padding, winograd_maps(args.maps), args.x, args.y,
@@ -42,6 +44,7 @@ void conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
 // With stride 1 a convolution of dy with the window turned by half a revolution, the channels' roles exchanged.
 void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& args) {
   const Conv2dWindow& window = args.window;
+  if (bf16_applies(args.math, window.group_out())) return bf16_conv2d_backward_data(context, args);
   if (winograd_applies(window)) {
     WinogradProduct product{window.out_channels, window.in_channels, 2 - window.padding, {}, args.dy, args.dx};
     for (const Conv2dMap& map : args.maps) {
@@ -59,6 +62,7 @@ void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& arg
 
 void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args) {
   const Conv2dWindow& window = args.window;
+  if (bf16_applies(args.math, window.group_in())) return bf16_conv2d_backward_weight(context, args);
   if (winograd_applies(window)) {
     const WinogradGradient gradient{
         window.in_channels, window.out_channels, window.padding, winograd_maps(args.maps), args.x, args.dy,

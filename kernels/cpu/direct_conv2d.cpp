@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/gathered_product.h"
+#include "kernels/cpu/conv2d_gathers.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tessera {
@@ -50,55 +50,22 @@ void pack_forward(CpuContext& context, const GatheredProduct& product, const Con
 }  // namespace
 
 void direct_conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
-  const Conv2dWindow& window = args.window;
-  GatheredProduct product{window.groups, window.group_in(), window.group_out(), {},       {}, args.x,
-                          args.y,        args.bias,         args.residual,      args.relu};
+  GatheredProduct product = gather_of(args);
   fill_registers(product);
-  for (int64_t v = 0; v < window.height; ++v) {
-    for (int64_t u = 0; u < window.width; ++u) product.taps.push_back({v - window.padding, u - window.padding});
-  }
-  for (const Conv2dMap& map : args.maps) {
-    product.grids.push_back({map.images, map.out_height, map.out_width,            //
-                             map.out_row, map.out_height, map.out_width, 0, 0, 1,  //
-                             map.in_row, map.height, map.width, window.stride, 0, window.taps()});
-  }
   Scratch<float> packed(context, static_cast<size_t>(product.packed_size()));
   pack_forward(context, product, args, packed.data());
   run_gathered_product(context, product, packed.data());
 }
 
-// Input cells fall into stride x stride phases; in each, the same taps of the window meet an output cell.
 void direct_conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& args) {
   const Conv2dWindow& window = args.window;
-  GatheredProduct product{window.groups, window.group_out(), window.group_in(), {}, {}, args.dy, args.dx};
+  std::vector<int64_t> window_taps;
+  GatheredProduct product = gather_of(args, window_taps);
   fill_registers(product);
-  std::vector<int64_t> window_tap;  // of each tap of the product
-  for (int64_t y = 0; y < window.stride; ++y) {
-    for (int64_t x = 0; x < window.stride; ++x) {
-      const auto tap_begin = static_cast<int64_t>(product.taps.size());
-      // From the last tap of the window to the first, so that neighbours follow each other in the map.
-      for (int64_t v = window.height - 1; v >= 0; --v) {
-        if ((y + window.padding - v) % window.stride != 0) continue;
-        for (int64_t u = window.width - 1; u >= 0; --u) {
-          if ((x + window.padding - u) % window.stride != 0) continue;
-          product.taps.push_back({(y + window.padding - v) / window.stride, (x + window.padding - u) / window.stride});
-          window_tap.push_back(v * window.width + u);
-        }
-      }
-      const int64_t tap_count = static_cast<int64_t>(product.taps.size()) - tap_begin;
-      for (const Conv2dMap& map : args.maps) {
-        if (y >= map.height || x >= map.width) continue;
-        product.grids.push_back({map.images, (map.height - y + window.stride - 1) / window.stride,
-                                 (map.width - x + window.stride - 1) / window.stride,     //
-                                 map.in_row, map.height, map.width, y, x, window.stride,  //
-                                 map.out_row, map.out_height, map.out_width, 1, tap_begin, tap_count});
-      }
-    }
-  }
   Scratch<float> packed(context, static_cast<size_t>(product.packed_size()));
   pack_blocks(context, product, packed.data(), [&](int64_t group, int64_t block, int64_t width, float* target) {
     if (product.lane_group > 0) {
-      for (const int64_t tap : window_tap) {
+      for (const int64_t tap : window_taps) {
         for (int64_t k = 0; k < product.lane_group; ++k, target += width) {
           for (int64_t lane = 0; lane < width; ++lane) {
             const int64_t c = group * width + lane, o = c / product.lane_group * product.lane_group + k;
@@ -110,7 +77,7 @@ void direct_conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataAr
       return;
     }
     const int64_t first = block * 2 * kLanes, present = std::min(width, product.dest_channels - first);
-    for (const int64_t tap : window_tap) {
+    for (const int64_t tap : window_taps) {
       for (int64_t o = group * window.group_out(); o < (group + 1) * window.group_out(); ++o, target += width) {
         const float factor = args.scale == nullptr ? 1.0f : args.scale[o];
         const float* weight = args.weight + (o * window.taps() + tap) * window.group_in() + first;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "kernels/cpu/bf16_tiles.h"
 #include "kernels/cpu/vector.h"
 #include "kernels/memory.h"
 
@@ -54,6 +55,23 @@ double measure_fma_peak(CpuContext& context, int rounds) {
     }
     sink = sink + total;
     best = std::max(best, rate);
+  }
+  return best;
+}
+
+double measure_bf16_peak(CpuContext& context, int rounds) {
+  const Bf16Path path = best_bf16_path();
+  if (path == Bf16Path::portable) return measure_fma_peak(context, rounds);
+  constexpr int64_t kTimes = 500'000;
+  const int threads = context.threads();
+  double best = 0;
+  for (int round = 0; round < rounds; ++round) {
+    const Clock::time_point start = Clock::now();
+    int64_t macs = 0;
+#pragma omp parallel for num_threads(threads) reduction(+ : macs)
+    for (int thread = 0; thread < threads; ++thread) macs += Bf16Tiles(path).multiply_registers(kTimes) * kTimes;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, 2e-9 * static_cast<double>(macs) / seconds);
   }
   return best;
 }

@@ -10,6 +10,10 @@ namespace tessera {
 // reached by itself, the best of `rounds`.
 double measure_fma_peak(CpuContext& context, int rounds = 5);
 
+// The same of the instructions that the convolutions in bf16 use here (best_bf16_path); measure_fma_peak where that is
+// portable code.
+double measure_bf16_peak(CpuContext& context, int rounds = 5);
+
 // Bytes read plus bytes written by copying an array much larger than the caches; 1e9 bytes per second, best of rounds.
 double measure_copy_bandwidth(CpuContext& context, int rounds = 5);
 

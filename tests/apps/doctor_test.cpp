@@ -67,6 +67,12 @@ TEST(Doctor, LittleMemoryAndDisk) {
   EXPECT_EQ(find_disk("no/such/folder").free, 0u);
 }
 
+TEST(Doctor, NamesTheWayToBf16) {
+  EXPECT_NE(check_bf16(Bf16Path::amx).message.find("AMX-BF16"), std::string::npos);
+  EXPECT_NE(check_bf16(Bf16Path::portable).message.find("no gain"), std::string::npos);
+  EXPECT_NE(diagnosis_text(diagnose("cpu", 1, ".")).find(check_bf16(best_bf16_path()).message), std::string::npos);
+}
+
 TEST(Doctor, ThisMachineIsHealthy) {
   const Diagnosis diagnosis = diagnose("cpu", 1, ".");
   EXPECT_TRUE(healthy(diagnosis)) << diagnosis_text(diagnosis);

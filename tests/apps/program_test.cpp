@@ -194,28 +194,34 @@ TEST_F(Program, ChecksTheOpsOfADevice) {
 // Less than fp32 reaches the convolutions of every verb: the loss of the first step moves, by no more than some
 // roundings of operands do.
 TEST_F(Program, PrecisionOfADevice) {
-  const std::vector<std::pair<std::string, double>> precisions = {
-      {"fp32", 0}, {"tf32", 0x1p-11}, {"bf16", 0x1p-8}, {"fp16", 0x1p-11}};
+  const std::tuple<std::string, std::string, double> precisions[] = {{"emulated", "fp32", 0},
+                                                                     {"emulated", "tf32", 0x1p-11},
+                                                                     {"emulated", "bf16", 0x1p-8},
+                                                                     {"emulated", "fp16", 0x1p-11},
+                                                                     {"cpu", "bf16", 0x1p-8}};
   std::map<std::string, double> exact;
-  for (const auto& [precision, rounding] : precisions) {
+  for (const auto& [device, precision, rounding] : precisions) {
+    const std::string name = device + "_" + precision;
     const ProgramResult run =
-        run_program(training(precision, {"train.iterations=1", "--device", "emulated", "--precision", precision}));
+        run_program(training(name, {"train.iterations=1", "--device", device, "--precision", precision}));
     ASSERT_EQ(run.exit_code, 0) << run.err;
-    const std::map<std::string, double> losses = first_losses(path(precision));
+    const std::map<std::string, double> losses = first_losses(path(name));
     if (exact.empty()) exact = losses;
     bool same = true;
     for (const auto& [part, value] : losses) {
       same = same && value == exact.at(part);
-      EXPECT_NEAR(value, exact.at(part), 8 * rounding * exact.at(part)) << precision << " " << part;
+      EXPECT_NEAR(value, exact.at(part), 8 * rounding * exact.at(part)) << name << " " << part;
     }
     EXPECT_EQ(same, precision == "fp32");
   }
-  const ProgramResult bench =
-      run_program({"bench", "infer", "configs/gridmask_fcos_tiny_nuclei.json", "--weights", "random", "--size", "32x32",
-                   "--rounds", "1", "--device", "emulated", "--precision", "bf16", "--json"});
-  ASSERT_EQ(bench.exit_code, 0) << bench.err;
-  EXPECT_EQ(json::parse(bench.out)["conditions"]["precision"], "bf16");
-  EXPECT_EQ(json::parse(bench.out)["conditions"]["device"], "emulated");
+  for (const std::string device : {"cpu", "emulated"}) {
+    const ProgramResult bench =
+        run_program({"bench", "infer", "configs/gridmask_fcos_tiny_nuclei.json", "--weights", "random", "--size",
+                     "32x32", "--rounds", "1", "--device", device, "--precision", "bf16", "--json"});
+    ASSERT_EQ(bench.exit_code, 0) << bench.err;
+    EXPECT_EQ(json::parse(bench.out)["conditions"]["precision"], "bf16");
+    EXPECT_EQ(json::parse(bench.out)["conditions"]["device"], device);
+  }
 }
 
 // Recorded launches of a whole inference, through the program.
@@ -240,7 +246,7 @@ TEST_F(Program, PrecisionAndTuningAreOfGpus) {
     words.insert(words.end(), more.begin(), more.end());
     return run_program(words);
   };
-  expect_error(with({"--device", "cpu", "--precision", "bf16"}), 2, "--precision fp32");
+  expect_error(with({"--device", "cpu", "--precision", "fp16"}), 2, "--precision bf16");
   expect_error(with({"--device", "emulated", "--precision", "half"}), 2, "fp16-chunked");
   expect_error(with({"--device", "cpu", "--tuning", "choices.json"}), 2, "--device cuda");
 }

@@ -23,8 +23,10 @@ TEST(Precision, NamesAreReadAndWritten) {
   }
 }
 
-TEST(Precision, ContextsDiffer) {
-  EmulatedContext half, whole;
+// Devices and the CPU alike.
+template <typename Backend>
+void expect_contexts_to_differ() {
+  Backend half, whole;
   set_precision(half, ConvMath::bf16);
   EXPECT_EQ(precision_of(half), ConvMath::bf16);
   EXPECT_EQ(precision_of(whole), ConvMath::fp32);
@@ -40,11 +42,25 @@ TEST(Precision, ContextsDiffer) {
   EXPECT_EQ(multiplied(whole), values[0]);
 }
 
-TEST(Precision, TheCpuComputesInFp32) {
+TEST(Precision, ContextsDiffer) {
+  expect_contexts_to_differ<EmulatedContext>();
+  expect_contexts_to_differ<CpuContext>();
+}
+
+TEST(Precision, TheCpuComputesInFp32OrBf16) {
   CpuContext cpu(1);
   EXPECT_NO_THROW(set_precision(cpu, ConvMath::fp32));
-  EXPECT_THROW(set_precision(cpu, ConvMath::bf16), Error);
-  EXPECT_EQ(precision_of(cpu), ConvMath::fp32);
+  EXPECT_NO_THROW(set_precision(cpu, ConvMath::bf16));
+  for (const ConvMath math : {ConvMath::tf32, ConvMath::fp16, ConvMath::fp16_accumulate_chunked}) {
+    try {
+      set_precision(cpu, math);
+      ADD_FAILURE() << precision_name(math);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      EXPECT_NE(std::string(error.what()).find("fp32 or bf16"), std::string::npos);
+    }
+  }
+  EXPECT_EQ(precision_of(cpu), ConvMath::bf16);
 }
 
 TEST(Precision, GradientsBehindHalfKeepTheirRange) {
