@@ -42,12 +42,6 @@ Json conditions(const Context& context) {
   return conditions;
 }
 
-// Rounds of a call, beside the peak of the processor where the benchmark runs on it.
-TimingPlan plan_of(Context& context, const BenchOptions& options, double multiply_adds = 0) {
-  CpuContext* cpu = context.backend() == Backend::cpu ? static_cast<CpuContext*>(&context) : nullptr;
-  return {options.rounds, 0, multiply_adds, cpu};
-}
-
 // Waits for a device that works on by itself.
 void synchronize(Context& context) {
   dispatch(context, [](auto& device) {
@@ -117,7 +111,7 @@ int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
   const Model model = bench_model(*context, options, false);
   const ModelCost cost = model_cost(read_model_config(options.model), options.batch, height, width);
   const Tensor images = random_images(*context, options.batch, height, width, model.system->size_divisor());
-  const Timing network = time_calls(plan_of(*context, options, static_cast<double>(cost.macs)), [&] {
+  const Timing network = time_calls({options.rounds, 0, static_cast<double>(cost.macs), peak_of(*context)}, [&] {
     Tape tape(*context, Tape::Mode::forward);
     model.system->forward(tape, images);
     synchronize(*context);
@@ -129,7 +123,7 @@ int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
   const std::vector<float> pictures = images.to_host<float>(*context);
   const auto detect = [&] { inference.detect(pictures, images.shape(), geometry); };
   if (graph) detect();  // the second call records, see time_calls
-  const Timing whole = time_calls(plan_of(*context, options), detect);
+  const Timing whole = time_calls({options.rounds, 0, 0, {}}, detect);
   const double gigaflops = 2e-9 * static_cast<double>(cost.macs) / network.median;
   const auto memory = static_cast<double>(context->allocator()->statistics().peak);
   Json result = {{"bench", "infer"},
@@ -194,7 +188,7 @@ int run_bench_train(const CommonOptions& common, const BenchOptions& options) {
   }
   TrainingStep step(*context, model, model.config);
   int64_t iteration = 0;
-  const Timing timing = time_calls(plan_of(*context, options), [&] {
+  const Timing timing = time_calls({options.rounds, 0, 0, peak_of(*context)}, [&] {
     step.run(batch, iteration++);
     synchronize(*context);
   });

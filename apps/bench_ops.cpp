@@ -19,9 +19,7 @@ namespace {
 
 template <typename Device, typename Call>
 Timing time_pass(Device& context, double least_seconds, int64_t macs, Call&& kernel) {
-  TimingPlan plan{.least_seconds = least_seconds, .multiply_adds = static_cast<double>(macs)};
-  if constexpr (std::is_same_v<Device, CpuContext>) plan.peak = &context;
-  return time_calls(plan, [&] {
+  return time_calls({3, least_seconds, static_cast<double>(macs), peak_of(context)}, [&] {
     kernel();
     if constexpr (requires { context.synchronize(); }) context.synchronize();
   });
@@ -111,8 +109,7 @@ OpsBench bench_ops(Context& context, const BenchOpsOptions& options) {
   OpsBench result;
   if (context.backend() == Backend::cpu) {
     auto& cpu = static_cast<CpuContext&>(context);
-    const bool bf16 = precision_of(context) == ConvMath::bf16;
-    result = {cpu.threads(), bf16 ? measure_bf16_peak(cpu) : measure_fma_peak(cpu), measure_copy_bandwidth(cpu), {}};
+    result = {cpu.threads(), peak_of(cpu, 5)(), measure_copy_bandwidth(cpu), {}};
   }
   for (const BenchShape& shape : kBenchShapes) {
     const std::string description = describe(shape);
@@ -159,7 +156,7 @@ std::string ops_bench_json(const OpsBench& result) {
     const auto json_of = [&](const Timing& pass) {
       nlohmann::ordered_json json{
           {"median_ms", 1e3 * pass.median}, {"fastest_ms", 1e3 * pass.fastest}, {"gigaflops", row.gigaflops(pass)}};
-      if (pass.peak > 0) json.update({{"fma_peak_gigaflops", pass.peak}, {"share_of_peak", pass.share_of_peak}});
+      if (pass.peak > 0) json.update({{"peak_gigaflops", pass.peak}, {"share_of_peak", pass.share_of_peak}});
       return json;
     };
     nlohmann::ordered_json libraries = nlohmann::ordered_json::object();

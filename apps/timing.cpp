@@ -6,6 +6,7 @@
 #include <chrono>
 #include <vector>
 
+#include "engine/core/precision.h"
 #include "kernels/cpu/machine_peak.h"
 
 namespace tessera {
@@ -19,8 +20,15 @@ double median_of(std::vector<double> values) {
 
 }  // namespace
 
+std::function<double()> peak_of(Context& context, int rounds) {
+  if (context.backend() != Backend::cpu) return {};
+  auto& cpu = static_cast<CpuContext&>(context);
+  if (precision_of(context) == ConvMath::bf16) return [&cpu, rounds] { return measure_bf16_peak(cpu, rounds); };
+  return [&cpu, rounds] { return measure_fma_peak(cpu, rounds); };
+}
+
 Timing time_calls(const TimingPlan& plan, const std::function<void()>& call) {
-  const auto peak = [&] { return plan.peak == nullptr ? 0.0 : measure_fma_peak(*plan.peak, 1); };
+  const auto peak = [&] { return plan.peak ? plan.peak() : 0.0; };
   std::vector<double> seconds, shares, peaks;
   call();
   double before = peak();
@@ -31,7 +39,7 @@ Timing time_calls(const TimingPlan& plan, const std::function<void()>& call) {
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     const double after = peak();
     peaks.push_back((before + after) / 2);
-    if (plan.peak != nullptr) shares.push_back(2e-9 * plan.multiply_adds / seconds.back() / peaks.back());
+    if (plan.peak) shares.push_back(2e-9 * plan.multiply_adds / seconds.back() / peaks.back());
     before = after;
   }
   const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());

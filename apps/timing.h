@@ -18,10 +18,13 @@ struct Timing {
 
 struct TimingPlan {
   int least_rounds = 3;
-  double least_seconds = 0;    // of timed calls, all together
-  double multiply_adds = 0;    // of a call; 0: its share of the peak is 0
-  CpuContext* peak = nullptr;  // whose threads to measure the peak with; null: not measured
+  double least_seconds = 0;      // of timed calls, all together
+  double multiply_adds = 0;      // of a call; 0: its share of the peak is 0
+  std::function<double()> peak;  // measures it, in 1e9 floating point operations per second; empty: not measured
 };
+
+// The peak of multiply-adds in the context's precision (kernels/cpu/machine_peak.h); empty for a device.
+std::function<double()> peak_of(Context& context, int rounds = 1);
 
 // One untimed call, then as many timed ones as the plan demands.
 Timing time_calls(const TimingPlan& plan, const std::function<void()>& call);

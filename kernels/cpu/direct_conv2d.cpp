@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/conv2d_gathers.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/vector.h"
 
 namespace tessera {
 
@@ -33,16 +34,23 @@ void fill_registers(GatheredProduct& product) {
   product.source_channels = product.dest_channels = kLanes;
 }
 
-// OHWI weights, rows of one output: the block is their transpose.
+// OHWI weights, rows of one output: the block is their transpose, a square of registers at a time.
 void pack_forward(CpuContext& context, const GatheredProduct& product, const Conv2dForwardArgs& args, float* packed) {
   const int64_t depth = args.window.taps() * product.depth();
   pack_blocks(context, product, packed, [&](int64_t group, int64_t block, int64_t width, float* target) {
-    for (int64_t lane = 0; lane < width; ++lane) {
-      const int64_t channel = block * 2 * kLanes + lane, o = group * product.dest_channels + channel;
-      const bool present = channel < product.dest_channels;
-      const float factor = present && args.scale != nullptr ? args.scale[o] : 1.0f;
-      const float* weight = args.weight + o * depth;
-      for (int64_t k = 0; k < depth; ++k) target[k * width + lane] = present ? factor * weight[k] : 0.0f;
+    for (int64_t first = 0; first < width; first += kLanes) {
+      const int64_t channel = block * 2 * kLanes + first, o = group * product.dest_channels + channel;
+      const int64_t present = std::clamp<int64_t>(product.dest_channels - channel, 0, kLanes);
+      for (int64_t k = 0; k < depth; k += kLanes) {
+        const int64_t columns = std::min<int64_t>(kLanes, depth - k);
+        Vector square[kLanes] = {};
+        for (int64_t lane = 0; lane < present; ++lane) {
+          const float factor = args.scale == nullptr ? 1.0f : args.scale[o + lane];
+          square[lane] = factor * load_lanes(args.weight + (o + lane) * depth + k, columns);
+        }
+        transpose(square);
+        for (int64_t i = 0; i < columns; ++i) store_vector(target + (k + i) * width + first, square[i]);
+      }
     }
   });
 }

@@ -14,6 +14,7 @@ constexpr int64_t kPanelDepth = 256;  // products summed in registers before the
 constexpr int64_t kFewChannels = 16;  // below, neighbouring taps are read as one
 constexpr int64_t kLine = 16;         // floats of a line of the cache
 constexpr int64_t kStreamed = int64_t{8} << 20;  // floats of a result that no cache keeps until it is read
+constexpr int64_t kFewUnits = 8;                 // that read a row: its first read weighs
 constexpr int kNarrowRows = 8;                   // rows of a tile that is one register wide
 static_assert(kBlockCells % kTileRows == 0 && kBlockCells % kNarrowRows == 0);
 
@@ -242,16 +243,22 @@ class CellBlock {
 };
 
 // One panel of weights (some taps, or some channels of one tap) against every cell of the block. Meanwhile the next one
-// is fetched, a share per tile.
+// is fetched, a share per tile, and with fetch_rows (a panel of one tap) the rows of the next tile.
 template <int Rows, int Registers>
 void multiply_panel(const CellBlock& block, int64_t tap, int64_t taps, int64_t offset, int64_t channels,
-                    const float* panel, const float* next, int64_t dest_offset, const TileEnd& end) {
+                    const float* panel, const float* next, int64_t dest_offset, const TileEnd& end, bool fetch_rows) {
   const int64_t lines = taps * channels * Registers * kLanes / kLine;
   const int64_t share = (lines * Rows + block.count() - 1) / block.count() * kLine;
   const bool full = end.lanes >= Registers * kLanes;
   for (int64_t cell = 0; cell < block.count(); cell += Rows) {
     for (int64_t i = 0; i < share; i += kLine) __builtin_prefetch(next + i);
     next += share;
+    if (fetch_rows && cell + Rows < block.count()) {
+      const float* const* ahead = block.rows(tap, cell + Rows);
+      for (int64_t r = 0; r < Rows; ++r) {
+        for (int64_t k = 0; k < channels; k += kLine) __builtin_prefetch(ahead[r] + offset + k);
+      }
+    }
     if (full && block.count() - cell >= Rows) {
       const TileTarget target{block.dest(cell), dest_offset, end};
       multiply_rows<Rows, Registers>(block.rows(tap, cell), taps, offset, channels, panel, &target, nullptr);
@@ -322,12 +329,13 @@ void run_units(const GatheredProduct& product, const CellBlock& block, int64_t t
         const int64_t offset = group * product.source_channels + channel;
         const float* panel = weights + (tap * depth + channel) * width;
         const float* next = last ? next_weights : panel + tap_count * channel_count * width;
+        const bool fetch_rows = unit == begin && end - begin <= kFewUnits && block.taps() == 1;
         if (width == kLanes) {
           multiply_panel<kNarrowRows, 1>(block, tap, tap_count, offset, channel_count, panel, next, dest_offset,
-                                         tile_end);
+                                         tile_end, fetch_rows);
         } else {
-          multiply_panel<kTileRows, 2>(block, tap, tap_count, offset, channel_count, panel, next, dest_offset,
-                                       tile_end);
+          multiply_panel<kTileRows, 2>(block, tap, tap_count, offset, channel_count, panel, next, dest_offset, tile_end,
+                                       fetch_rows);
         }
       }
     }

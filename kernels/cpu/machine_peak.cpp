@@ -36,44 +36,42 @@ float multiply_add_chains(int64_t steps) {
   return total[0];
 }
 
-}  // namespace
-
-double measure_fma_peak(CpuContext& context, int rounds) {
-  constexpr int64_t kSteps = 1'000'000;
+// run() returns how many multiply-adds it did.
+template <typename Run>
+double best_rate(const CpuContext& context, int rounds, Run&& run) {
   const int threads = context.threads();
   double best = 0;
-  volatile float sink = 0;
   for (int round = 0; round < rounds; ++round) {
-    float total = 0;
     double rate = 0;
-#pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+ : total, rate)
+#pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+ : rate)
     for (int thread = 0; thread < threads; ++thread) {
       const Clock::time_point start = Clock::now();
-      total += multiply_add_chains(kSteps);
-      const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-      rate += 2.0 * kLanes * kChains * static_cast<double>(kSteps) / seconds * 1e-9;
+      const auto macs = static_cast<double>(run());
+      rate += 2e-9 * macs / std::chrono::duration<double>(Clock::now() - start).count();
     }
-    sink = sink + total;
     best = std::max(best, rate);
   }
   return best;
 }
 
+}  // namespace
+
+double measure_fma_peak(CpuContext& context, int rounds) {
+  return best_rate(context, rounds, [] {
+    constexpr int64_t kSteps = 1'000'000;
+    volatile float sink = multiply_add_chains(kSteps);
+    static_cast<void>(sink);
+    return kSteps * kLanes * kChains;
+  });
+}
+
 double measure_bf16_peak(CpuContext& context, int rounds) {
   const Bf16Path path = best_bf16_path();
   if (path == Bf16Path::portable) return measure_fma_peak(context, rounds);
-  constexpr int64_t kTimes = 500'000;
-  const int threads = context.threads();
-  double best = 0;
-  for (int round = 0; round < rounds; ++round) {
-    const Clock::time_point start = Clock::now();
-    int64_t macs = 0;
-#pragma omp parallel for num_threads(threads) reduction(+ : macs)
-    for (int thread = 0; thread < threads; ++thread) macs += Bf16Tiles(path).multiply_registers(kTimes) * kTimes;
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, 2e-9 * static_cast<double>(macs) / seconds);
-  }
-  return best;
+  return best_rate(context, rounds, [&] {
+    constexpr int64_t kTimes = 100'000;
+    return Bf16Tiles(path).multiply_registers(kTimes) * kTimes;
+  });
 }
 
 double measure_copy_bandwidth(CpuContext& context, int rounds) {

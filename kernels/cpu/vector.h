@@ -44,6 +44,28 @@ inline void finish_streaming() {
 #endif
 }
 
+// Lane j of rows[i] and lane i of rows[j] change places: blocks of 1, 2, 4 ... lanes beside the diagonal, one size
+// after the other.
+[[gnu::always_inline]] inline void transpose(Vector (&rows)[kLanes]) {
+  using Index = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
+#pragma GCC unroll 4
+  for (int size = 1; size < kLanes; size *= 2) {
+    Index lower, upper;
+#pragma GCC unroll 16
+    for (int j = 0; j < kLanes; ++j) {
+      lower[j] = (j & size) == 0 ? j : kLanes + j - size;
+      upper[j] = (j & size) == 0 ? j + size : kLanes + j;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+      if ((i & size) != 0) continue;
+      const Vector first = rows[i], second = rows[i + size];
+      rows[i] = __builtin_shuffle(first, second, lower);
+      rows[i + size] = __builtin_shuffle(first, second, upper);
+    }
+  }
+}
+
 // The first `count` lanes (0 or less: none, kLanes or more: all); the others read as zero and are not written.
 inline Vector load_lanes(const float* from, int64_t count) {
   if (count >= kLanes) return load_vector(from);
