@@ -73,6 +73,15 @@ void round_to_bf16(const float* from, int64_t count, Bf16* to) {
 }
 
 void round_to_pairs(const float* first, const float* second, uint32_t* to) {
+#if defined(__AVX512BF16__)
+  using Halves = int16_t __attribute__((vector_size(64)));
+  constexpr Halves kInterleaved = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                   8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __m512bh values = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(second), _mm512_loadu_ps(first));
+  const Halves pairs = __builtin_shuffle(reinterpret_cast<const Halves&>(values), kInterleaved);
+  std::memcpy(to, &pairs, sizeof pairs);
+  return;
+#endif
   for (int i = 0; i < 16; ++i) to[i] = bf16_pair(first[i], second[i]);
 }
 

@@ -75,7 +75,8 @@ TEST(Bf16Model, DiffersFromFp32AsRoundedOperandsDo) {
   for (size_t i = 0; i < bounds.size(); ++i) {
     const double difference = norm_of_difference(computed.values[i], exact.values[i]);
     EXPECT_LE(difference, bounds[i]) << exact.names[i];
-    if (exact.names[i].starts_with("loss")) EXPECT_GT(difference, 0) << exact.names[i] << ": not computed in bf16";
+    const bool loss = exact.names[i].starts_with("loss");  // a gradient may be zero
+    EXPECT_TRUE(difference > 0 || !loss) << exact.names[i] << ": not computed in bf16";
   }
 }
 
