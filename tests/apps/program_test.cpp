@@ -8,6 +8,7 @@
 #include "data/annotations/coco_results.h"
 #include "engine/io/safetensors.h"
 #include "tests/apps/run_program.h"
+#include "tests/engine/io/event_decoder.h"
 #include "tests/sanitized.h"
 #include "tests/shared_data.h"
 
@@ -274,6 +275,31 @@ TEST_F(Program, RandomWeightsWhereWeightsAreNotNeeded) {
   EXPECT_EQ(json::parse(predict.out)["pictures"], 2);
 }
 
+// Iterations of the lines of one type in log.jsonl, in their order.
+std::vector<int64_t> logged(const std::filesystem::path& folder, const std::string& type) {
+  std::vector<int64_t> iterations;
+  std::ifstream log(folder / "log.jsonl");
+  for (std::string line; std::getline(log, line);) {
+    const json parsed = json::parse(line);
+    if (parsed["type"] == type) iterations.push_back(parsed["iteration"]);
+  }
+  return iterations;
+}
+
+// Steps of the events with a tag, in their order.
+std::vector<int64_t> event_steps(const std::filesystem::path& folder, const std::string& tag) {
+  std::vector<int64_t> steps;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (!entry.path().filename().string().starts_with("events.out.tfevents.")) continue;
+    for (const DecodedEvent& event : EventDecoder(file_content(entry.path())).all()) {
+      for (const auto& scalar : event.scalars) {
+        if (scalar.first == tag) steps.push_back(event.step);
+      }
+    }
+  }
+  return steps;
+}
+
 TEST_F(Program, AResumedRunIsTheStraightRunForAnyNumberOfLoaderThreads) {
   const std::vector<std::string> schedule = {"train.iterations=12", "checkpoint.every=3"};
   const ProgramResult straight = run_program(training("straight", schedule));
@@ -325,6 +351,39 @@ TEST_F(Program, ARunInterruptedAtFiveIterationsIsTheStraightRun) {
   EXPECT_TRUE(file_content(path("whole/final.safetensors")) == file_content(path("legs/final.safetensors")));
   EXPECT_TRUE(file_content(path("whole/checkpoint_00000011.safetensors")) ==
               file_content(path("legs/checkpoint_00000011.safetensors")));
+  std::vector<int64_t> every;
+  for (int64_t iteration = 1; iteration <= 11; ++iteration) every.push_back(iteration);
+  EXPECT_EQ(logged(path("legs"), "train"), every);
+  EXPECT_EQ(event_steps(path("legs"), "loss"), every);
+}
+
+// What a stop or a crash left behind is written once: also the evaluation of a run that had finished.
+TEST_F(Program, AResumedRunLogsEveryPointOnce) {
+  const std::vector<std::string> set = {"data.val.annotations=" + annotations(), "data.val.images=" + images()};
+  ASSERT_EQ(
+      run_program(training("points", {"train.iterations=4", "evaluate.every=2", "checkpoint.every=2", set[0], set[1]}))
+          .exit_code,
+      0);
+  const auto resume = [] {
+    const ProgramResult run = run_program({"train", "--resume", path("points"), "-q", "--threads", "1"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_EQ(logged(path("points"), "train"), (std::vector<int64_t>{1, 2, 3, 4}));
+    EXPECT_EQ(logged(path("points"), "eval"), (std::vector<int64_t>{2, 4}));
+    EXPECT_EQ(event_steps(path("points"), "loss"), (std::vector<int64_t>{1, 2, 3, 4}));
+    EXPECT_EQ(event_steps(path("points"), "bbox/AP"), (std::vector<int64_t>{2, 4}));
+  };
+  resume();  // of a finished run
+  std::filesystem::remove(path("points/checkpoint_00000004.safetensors"));
+  resume();  // as if it had been killed before the last checkpoint
+}
+
+// The events are for looking at: a run that cannot write them says so and finishes.
+TEST_F(Program, AFailingEventFileStopsNoRun) {
+  std::filesystem::create_directories(path("no_events/events.out.tfevents.0.tessera"));
+  const ProgramResult run = run_program(training("no_events", {"train.iterations=2"}));
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.err.find("goes on without TensorBoard"), std::string::npos) << run.err;
+  EXPECT_EQ(logged(path("no_events"), "train"), (std::vector<int64_t>{1, 2}));
 }
 
 TEST_F(Program, ARunFolderIsNotOverwritten) {
