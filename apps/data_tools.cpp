@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "apps/model_evaluation.h"
+#include "apps/terminal_text.h"
 #include "apps/verbs.h"
 #include "data/annotations/coco_json.h"
 #include "data/image/contact_sheet.h"
@@ -65,7 +66,8 @@ int run_data_check(const CommonOptions& common, const DataOptions& options) {
     fmt::print("{}\n", list.dump());
   } else {
     for (const Finding& finding : findings) {
-      fmt::print("{:<8} {:<28} {}\n", is_error(finding) ? "error" : "warning", finding.rule, finding.message);
+      fmt::print("{:<8} {:<28} {}\n", is_error(finding) ? "error" : "warning", finding.rule,
+                 terminal_text(finding.message));
     }
     fmt::print("{}: {} errors, {} warnings\n", options.annotations, errors,
                static_cast<int64_t>(findings.size()) - errors);
@@ -115,8 +117,8 @@ int run_data_stats(const CommonOptions& common, const DataOptions& options) {
              "large");
   for (size_t i = 0; i < rows.size(); ++i) {
     fmt::print("{:>8}  {:<24} {:>9} {:>8} {:>8} {:>8} {:>8}\n", dataset.categories()[i].id,
-               dataset.categories()[i].name, rows[i].objects, rows[i].crowds, rows[i].small, rows[i].medium,
-               rows[i].large);
+               terminal_text(dataset.categories()[i].name), rows[i].objects, rows[i].crowds, rows[i].small,
+               rows[i].medium, rows[i].large);
   }
   return 0;
 }

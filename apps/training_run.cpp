@@ -11,6 +11,7 @@
 #include "apps/run_journal.h"
 #include "apps/run_report.h"
 #include "apps/stop_signal.h"
+#include "apps/terminal_text.h"
 #include "apps/training_step.h"
 #include "data/pipeline/loader.h"
 #include "data/pipeline/training_set.h"
@@ -180,7 +181,7 @@ class TrainingRun {
 
  private:
   void note(const std::string& text) const {
-    if (!common_.quiet) fmt::print(stderr, "{}\n", text);
+    if (!common_.quiet) fmt::print(stderr, "{}\n", terminal_text(text));
   }
 
   void note_findings(const CocoDataset& dataset, const std::string& file) const {

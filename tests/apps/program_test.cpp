@@ -111,7 +111,26 @@ TEST_F(Program, MistakesOnTheCommandLineAreNamed) {
   expect_error(run_program({"eval", "x.safetensors", "--data", annotations(), "--images", images()}), 4,
                "x.safetensors");
   expect_error(run_program({"predict", "configs/fcos_r50_1x.json", images(), "-o", path("x")}), 4, "random");
+  expect_error(run_program({"data", "chek", annotations()}), 2, "tessera data chek: no such verb; there are check, ");
+  expect_error(run_program({"predict", "x.safetensors", images(), "-o", path("x"), "--score", "2"}), 2, "--score");
+  expect_error(run_program({"predict", "x.safetensors", images(), "-o", path("x"), "--threads", "-1"}), 2, "--threads");
+  expect_error(run_program({"predict", "x.safetensors", images(), "-o", path("x"), "--size", "-64"}), 2, "--size");
   EXPECT_FALSE(std::filesystem::exists(path("x")));
+  // An error that has no hint of its own names the manual of its verb.
+  EXPECT_NE(run_program(training("x", {"train.batch"})).err.find("  try: tessera train --help"), std::string::npos);
+}
+
+// Names in files of others must not talk to the terminal.
+TEST_F(Program, ControlCharactersInFilesAreSpelledOut) {
+  json set = json::parse(file_content(annotations()));
+  set["images"][0]["file_name"] = "../\x1b[31m.png";
+  std::ofstream(path("escape.json")) << set.dump();
+  const ProgramResult check = run_program({"data", "check", path("escape.json")});
+  EXPECT_EQ(check.exit_code, 3);
+  EXPECT_EQ(check.out.find('\x1b'), std::string::npos) << check.out;
+  EXPECT_NE(check.out.find("\\x1b[31m"), std::string::npos) << check.out;
+  const ProgramResult stats = run_program({"data", "stats", path("escape.json")});
+  EXPECT_EQ((stats.out + stats.err).find('\x1b'), std::string::npos);
 }
 
 TEST_F(Program, TrainsEvaluatesAndPredicts) {
@@ -244,6 +263,7 @@ TEST_F(Program, PrecisionAndTuningAreOfGpus) {
   expect_error(with({"--device", "cpu", "--precision", "bf16"}), 2, "--precision fp32");
   expect_error(with({"--device", "emulated", "--precision", "half"}), 2, "fp16-chunked");
   expect_error(with({"--device", "cpu", "--tuning", "choices.json"}), 2, "--device cuda");
+  expect_error(with({"--device", "cpu", "--tuning", "choices.json", "--deterministic"}), 2, "--deterministic alone");
 }
 
 // One untimed run, then one for each line of standard input, which is empty here.
