@@ -35,10 +35,12 @@ else ifeq ($(VARIANT),tsan)
   CXXFLAGS_ALL += -O1 -fsanitize=thread
   LDFLAGS_ALL += -fsanitize=thread
 else ifeq ($(VARIANT),fuzz)
-  # Of `make fuzz`, by clang: the parsers and what they call, nothing of the kernels. Warnings are g++'s business.
-  CXXFLAGS_ALL := $(filter-out -W%,$(CXXFLAGS_ALL)) -O1 -fno-omit-frame-pointer -ffunction-sections -DTESSERA_FUZZ=1
-  CXXFLAGS_ALL += -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -include tests/fuzz/clang.h
-  LDFLAGS_ALL += -fsanitize=fuzzer,address,undefined -Wl,--gc-sections
+  # Of `make fuzz`, by clang: the parsers and what they call, nothing of the kernels. Warnings are g++'s business; vptr
+  # is left out as above, and because its checks would ask for the contexts' tables, which no parser makes.
+  CXXFLAGS_ALL := $(filter-out -W%,$(CXXFLAGS_ALL)) -O1 -fno-omit-frame-pointer -DTESSERA_FUZZ=1
+  CXXFLAGS_ALL += -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
+  CXXFLAGS_ALL += -include tests/fuzz/clang.h
+  LDFLAGS_ALL += -fsanitize=fuzzer,address,undefined
 else
   $(error unknown VARIANT '$(VARIANT)': release, debug, asan, tsan or fuzz)
 endif
@@ -239,13 +241,11 @@ $(KERNEL_TESTS): $(call object,$(KERNEL_TEST_SOURCES)) $(call emulated_object,$(
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
 
-# Only what the linker asks for is taken from the archive, and of that only what is called.
+# What the fuzzers may need; the linker takes from the archive what each asks for.
 PARSER_SOURCES := $(filter-out engine/io/sha256.cpp,$(wildcard engine/io/*.cpp data/image/*.cpp data/annotations/*.cpp weights_tools/*.cpp))
 PARSER_SOURCES += $(addprefix engine/core/,conv_tuning.cpp precision.cpp) kernels/conv2d_choice.cpp
 PARSER_SOURCES += $(addprefix models/,config_keys.cpp model_config.cpp backbone/resnet_presets.cpp fcos/config.cpp)
 PARSER_SOURCES += $(addprefix apps/,run_config.cpp run_log.cpp model_metadata.cpp)
-# That of virtual tables would ask for the contexts', which no parser makes.
-$(BUILD)/obj/engine/core/%.o: private CXXFLAGS_ALL += $(if $(filter fuzz,$(VARIANT)),-fno-sanitize=vptr)
 $(BUILD)/libparsers.a: $(call object,$(PARSER_SOURCES))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^

@@ -53,6 +53,10 @@ fuzz_one() {
 
 rm -f "$folder/findings"
 for binary in "$folder"/*"${FUZZ:-}"*_fuzz; do
+  if [[ ! -x $binary ]]; then
+    printf "error: no fuzzer is named like '%s'\n  try: ls tests/fuzz\n" "${FUZZ:-}" >&2
+    exit 2
+  fi
   while [[ $(jobs -rp | wc -l) -ge $jobs ]]; do wait -n || true; done
   name=$(basename "$binary" _fuzz)
   fuzz_one "$name" &

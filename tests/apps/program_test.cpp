@@ -472,6 +472,24 @@ TEST_F(Program, DataToolsLookAtASet) {
   EXPECT_GT(std::filesystem::file_size(path("sheet.png")), 1000u);
 }
 
+// A folder may have a name that is no UTF-8; what machines read is JSON all the same.
+TEST_F(Program, MachineOutputIsJsonForAnyPath) {
+  const std::string odd = path("\xff");
+  const ProgramResult made = run_program({"data", "generate", "-o", odd, "--count", "1", "--size", "32", "--json"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_EQ(json::parse(made.out)["image_count"], 1);
+  const ProgramResult check = run_program({"data", "check", odd + "/absent.json", "--json"});
+  EXPECT_EQ(check.exit_code, 3) << check.err;
+  EXPECT_EQ(json::parse(check.out).size(), 1u);
+  const ProgramResult shown =
+      run_program({"data", "show", annotations(), "--images", images(), "-o", path("shown.png"), "--json"});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_EQ(json::parse(shown.out)["file"], path("shown.png"));
+  const ProgramResult trained = run_program(training("\xff_run", {"train.iterations=1", "--json"}));
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_TRUE(json::parse(trained.out).contains("weights"));
+}
+
 TEST_F(Program, EvaluatesForeignResultsAsTheirAuthorsDo) {
   TESSERA_REQUIRE_SHARED_DATA();
   const std::filesystem::path golden = shared_data() / "golden";

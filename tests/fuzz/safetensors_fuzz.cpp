@@ -20,9 +20,10 @@ bool parse(Bytes bytes) {
       accepts(ExitCode::weights, [&] { file.read_f32(entry); });
     }
     accepts(ExitCode::weights, [&] { categories_of(file.metadata(), file.path()); });
-    // A config that was changed by hand is a mistake of usage.
-    accepts(ExitCode::usage,
-            [&] { accepts(ExitCode::weights, [&] { model_config_from(config_of(file.metadata(), file.path())); }); });
+    accepts(ExitCode::weights, [&] {
+      const Config config = config_of(file.metadata(), file.path());
+      accepts(ExitCode::usage, [&] { model_config_from(config); });
+    });
   });
 }
 
