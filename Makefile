@@ -10,9 +10,10 @@ WARNINGS := -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werr
 CPPFLAGS_ALL := -I. -isystem /usr/include/stb $(CPPFLAGS)
 # -Wno-restrict: g++ 12 reports std::string concatenation falsely; missing designated initialisers are defaults.
 # Contraction to FMA stays off outside kernels/: polygon rasterisation and the evaluator must round like pycocotools.
-CXXFLAGS_ALL := -std=c++20 -g1 -fopenmp -march=$(ARCH) -ffp-contract=off $(WARNINGS) $(CXXFLAGS)
+OPENMP := $(if $(filter fuzz,$(VARIANT)),,-fopenmp)
+CXXFLAGS_ALL := -std=c++20 -g1 $(OPENMP) -march=$(ARCH) -ffp-contract=off $(WARNINGS) $(CXXFLAGS)
 KERNEL_FLAGS := -ffp-contract=fast -fno-math-errno -fno-trapping-math
-LDLIBS_ALL := -fopenmp -lturbojpeg -lzip -lfmt -lpthread $(LDLIBS)
+LDLIBS_ALL := $(OPENMP) -lturbojpeg -lzip -lfmt -lpthread $(LDLIBS)
 
 ifeq ($(VARIANT),release)
   CXXFLAGS_ALL += -O2
@@ -33,8 +34,15 @@ else ifeq ($(VARIANT),asan)
 else ifeq ($(VARIANT),tsan)
   CXXFLAGS_ALL += -O1 -fsanitize=thread
   LDFLAGS_ALL += -fsanitize=thread
+else ifeq ($(VARIANT),fuzz)
+  # Of `make fuzz`, by clang: the parsers and what they call, nothing of the kernels. Warnings are g++'s business; vptr
+  # is left out as above, and because its checks would ask for the contexts' tables, which no parser makes.
+  CXXFLAGS_ALL := $(filter-out -W%,$(CXXFLAGS_ALL)) -O1 -fno-omit-frame-pointer -DTESSERA_FUZZ=1
+  CXXFLAGS_ALL += -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
+  CXXFLAGS_ALL += -include tests/fuzz/clang.h
+  LDFLAGS_ALL += -fsanitize=fuzzer,address,undefined
 else
-  $(error unknown VARIANT '$(VARIANT)': release, debug, asan or tsan)
+  $(error unknown VARIANT '$(VARIANT)': release, debug, asan, tsan or fuzz)
 endif
 
 # CUDA: auto = where a toolkit can compile for this program (tools/find_cuda.sh), no = never, yes = or fail.
@@ -98,7 +106,7 @@ Q := $(if $(filter 0,$(V)),@)
 say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 
 .DEFAULT_GOAL := all
-.PHONY: help all cpu cuda emulated test tiny asan tsan races bench demo docs format lint goldens tidy install clean FORCE
+.PHONY: help all cpu cuda emulated test tiny asan tsan races fuzz fuzzers bench demo docs format lint goldens tidy install clean FORCE
 
 help:                   ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -122,6 +130,10 @@ tsan:                   ## races: of the threaded parts, and of the CUDA kernels
 races:                  ## races of the CUDA kernels alone
 	$(Q)$(MAKE) --no-print-directory VARIANT=tsan build/tsan/kernel_tests
 	$(Q)tools/run_tsan.sh build/tsan/kernel_tests
+fuzz:                   ## libFuzzer on every parser, FUZZ_SECONDS=60 each (FUZZ=png: those named so)
+	$(Q)tools/run_fuzz.sh --check
+	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz CXX=clang++ fuzzers
+	$(Q)FUZZ='$(FUZZ)' FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_JOBS='$(FUZZ_JOBS)' tools/run_fuzz.sh build/fuzz
 bench: $(BINARY)        ## speed of every op and of the model, with the machine's own peak
 	$(Q)$(BINARY) bench ops
 demo: $(BINARY)         ## train a small GridMask on generated scenes, write out/demo/report.html
@@ -150,7 +162,7 @@ clean:                  ## remove build/
 
 # The common system headers are parsed once for each set of flags (g++ demands equal ones). ccache cannot see through
 # them, so they are left out there and in the builds for debugging, which show what a file forgot to include.
-PRECOMPILED ?= $(if $(filter ccache,$(firstword $(CXX)))$(filter debug tsan,$(VARIANT)),no,yes)
+PRECOMPILED ?= $(if $(filter ccache,$(firstword $(CXX)))$(filter debug tsan fuzz,$(VARIANT)),no,yes)
 precompiled = $(BUILD)/precompiled/$(1).h
 ifeq ($(PRECOMPILED),yes)
 # g++ 12 takes moved strings for overruns more often behind them; the build without them keeps these warnings.
@@ -240,5 +252,18 @@ $(TESTS): $(TEST_OBJECTS) $(APP_OBJECTS) $(call emulated_object,$(TEST_KERNEL_SO
 $(KERNEL_TESTS): $(KERNEL_TEST_OBJECTS) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
+
+# What the fuzzers may need; the linker takes from the archive what each asks for.
+PARSER_SOURCES := $(filter-out engine/io/sha256.cpp,$(wildcard engine/io/*.cpp data/image/*.cpp data/annotations/*.cpp weights_tools/*.cpp))
+PARSER_SOURCES += $(addprefix engine/core/,conv_tuning.cpp precision.cpp) kernels/conv2d_choice.cpp
+PARSER_SOURCES += $(addprefix models/,config_keys.cpp model_config.cpp backbone/resnet_presets.cpp fcos/config.cpp)
+PARSER_SOURCES += $(addprefix apps/,run_config.cpp run_log.cpp model_metadata.cpp)
+$(BUILD)/libparsers.a: $(call object,$(PARSER_SOURCES))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+fuzzers: $(patsubst tests/fuzz/%.cpp,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.cpp))
+$(BUILD)/%_fuzz: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(BUILD)/libparsers.a
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(LDLIBS_ALL) -o $@
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -105,7 +105,7 @@ int run_convert(const CommonOptions& common, const ConvertOptions& options) {
                                    {"format", file->format()},
                                    {"model", model},
                                    {"sha256", sha.get()}};
-  metadata["source"] = source.dump();
+  metadata["source"] = source.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   write_raw_safetensors(options.output, converted.sources, metadata);
 
   if (converted.not_finite > 0 && !common.quiet) {
@@ -119,7 +119,7 @@ int run_convert(const CommonOptions& common, const ConvertOptions& options) {
                    {"ignored", mapped.ignored},
                    {"not_tensors", file->others()},
                    {"not_finite", converted.not_finite}});
-    fmt::print("{}\n", source.dump());
+    fmt::print("{}\n", source.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return 0;
   }
   fmt::print("{}: {}, {} tensors, {:.1f} MB", options.output, model, converted.sources.size(),

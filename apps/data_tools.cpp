@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "apps/model_evaluation.h"
+#include "apps/terminal_text.h"
 #include "apps/verbs.h"
 #include "data/annotations/coco_json.h"
 #include "data/image/contact_sheet.h"
@@ -16,6 +17,11 @@
 namespace tessera {
 
 namespace {
+
+// Paths need not be UTF-8, JSON must: other bytes become U+FFFD.
+std::string line_of(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
 
 // Pictures of a data set that cannot be read, by picture id; with `verify` every pixel is decoded.
 std::vector<Finding> check_pictures(const std::string& annotations, const std::string& images, bool verify) {
@@ -62,10 +68,11 @@ int run_data_check(const CommonOptions& common, const DataOptions& options) {
                       {"ids", finding.ids},
                       {"message", finding.message}});
     }
-    fmt::print("{}\n", list.dump());
+    fmt::print("{}\n", line_of(list));
   } else {
     for (const Finding& finding : findings) {
-      fmt::print("{:<8} {:<28} {}\n", is_error(finding) ? "error" : "warning", finding.rule, finding.message);
+      fmt::print("{:<8} {:<28} {}\n", is_error(finding) ? "error" : "warning", finding.rule,
+                 terminal_text(finding.message));
     }
     fmt::print("{}: {} errors, {} warnings\n", options.annotations, errors,
                static_cast<int64_t>(findings.size()) - errors);
@@ -106,7 +113,7 @@ int run_data_stats(const CommonOptions& common, const DataOptions& options) {
                                     {"medium", rows[i].medium},
                                     {"large", rows[i].large}});
     }
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", line_of(json));
     return 0;
   }
   fmt::print("{} pictures, {} objects, {} in the median picture, {} at most\n", dataset.images().size(),
@@ -115,8 +122,8 @@ int run_data_stats(const CommonOptions& common, const DataOptions& options) {
              "large");
   for (size_t i = 0; i < rows.size(); ++i) {
     fmt::print("{:>8}  {:<24} {:>9} {:>8} {:>8} {:>8} {:>8}\n", dataset.categories()[i].id,
-               dataset.categories()[i].name, rows[i].objects, rows[i].crowds, rows[i].small, rows[i].medium,
-               rows[i].large);
+               terminal_text(dataset.categories()[i].name), rows[i].objects, rows[i].crowds, rows[i].small,
+               rows[i].medium, rows[i].large);
   }
   return 0;
 }
@@ -142,7 +149,11 @@ int run_data_show(const CommonOptions& common, const DataOptions& options) {
   }
   write_image(options.out,
               contact_sheet(tiles, {.title = std::filesystem::path(options.annotations).filename().string()}));
-  if (!common.quiet) fmt::print("{}\n", options.out);
+  if (common.json) {
+    fmt::print("{}\n", line_of({{"file", options.out}}));
+  } else if (!common.quiet) {
+    fmt::print("{}\n", options.out);
+  }
   return 0;
 }
 
@@ -154,11 +165,10 @@ int run_data_generate(const CommonOptions& common, const DataOptions& options) {
   const SceneSet set = write_scene_set(options.out, options.prefix, options.count, common.seed.value_or(1), 0,
                                        {.size = options.size}, threads);
   if (common.json) {
-    fmt::print("{}\n", nlohmann::ordered_json({{"annotations", set.annotations.string()},
-                                               {"images", set.images.string()},
-                                               {"image_count", set.image_count},
-                                               {"object_count", set.object_count}})
-                           .dump());
+    fmt::print("{}\n", line_of({{"annotations", set.annotations.string()},
+                                {"images", set.images.string()},
+                                {"image_count", set.image_count},
+                                {"object_count", set.object_count}}));
   } else {
     fmt::print("{} scenes, {} objects: {}\n", set.image_count, set.object_count, set.annotations.string());
   }

@@ -7,6 +7,7 @@
 #include "apps/training_run.h"
 #include "apps/verbs.h"
 #include "data/synthetic/scenes.h"
+#include "engine/io/json_text.h"
 
 namespace tessera {
 
@@ -101,6 +102,13 @@ int run_demo(const CommonOptions& common, const DemoOptions& options) {
   };
   write_comparison_report(out / "report.html", "A grid of 3 x 3 cells against one cell",
                           {compared("k = 3", "k3", grid), compared("k = 1", "k1", plain)});
+  if (common.json) {
+    const auto numbers = [](const TrainingRunResult& result) {
+      return evaluations_to_json(std::vector<CocoEvaluation>{*result.evaluation.segm, result.evaluation.bbox});
+    };
+    fmt::print("{}\n", JsonObject().add_raw("k3", numbers(grid)).add_raw("k1", numbers(plain)).text());
+    return 0;
+  }
   print_result("k=3: ", grid);
   print_result("k=1: ", plain);
   const std::optional<double> with_grid = grid.evaluation.segm->metric("AP"),

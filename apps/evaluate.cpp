@@ -1,5 +1,6 @@
 // `tessera eval`.
 #include "apps/model_evaluation.h"
+#include "apps/terminal_text.h"
 #include "apps/verbs.h"
 #include "data/evaluation/cityscapes_eval.h"
 
@@ -17,7 +18,8 @@ void print(const CommonOptions& common, const std::vector<CocoEvaluation>& evalu
 
 void note_findings(const CommonOptions& common, const std::string& file, const CocoDataset& dataset) {
   if (common.quiet) return;
-  for (const Finding& finding : dataset.findings()) fmt::print(stderr, "note: {}: {}\n", file, finding.message);
+  for (const Finding& finding : dataset.findings())
+    fmt::print(stderr, "note: {}: {}\n", file, terminal_text(finding.message));
 }
 
 void print_cityscapes(const CommonOptions& common, const CityscapesEvaluation& evaluation) {

@@ -201,8 +201,8 @@ std::optional<double> parse_cpu_max(std::string_view cpu_max) {
 std::optional<uint64_t> parse_memory_max(std::string_view memory_max) { return parse_number(memory_max); }
 
 std::vector<LoadedLibrary> parse_maps(std::string_view maps) {
-  static constexpr std::array<std::string_view, 6> wanted = {"libturbojpeg", "libgomp", "libfmt",
-                                                             "libstdc++",    "libc",    "libcuda"};
+  static constexpr std::array<std::string_view, 7> wanted = {"libturbojpeg", "libzip", "libgomp", "libfmt",
+                                                             "libstdc++",    "libc",   "libcuda"};
   std::vector<LoadedLibrary> found;
   for_lines(maps, [&](std::string_view line) {
     const size_t slash = line.rfind('/');

@@ -7,18 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/io/config.h"
-#include "engine/io/safetensors.h"
+#include "apps/model_metadata.h"
 #include "models/model_config.h"
 #include "models/system.h"
 
 namespace tessera {
-
-// Class `label` of the network is categories[label].
-struct Category {
-  int64_t id = 0;  // in COCO files
-  std::string name;
-};
 
 struct Model {
   Config config;  // run_config_table(); model.* and input.* are meant
@@ -26,9 +19,6 @@ struct Model {
   std::unique_ptr<ParameterStore> parameters;
   std::unique_ptr<System> system;
 };
-
-// Metadata of a weight file.
-Metadata model_metadata(const Config& config, const std::vector<Category>& categories);
 
 // From a config (.json) or out of the metadata of a weight file. Throws Error(usage) or Error(weights).
 Config read_config(const std::filesystem::path& file);

@@ -6,6 +6,7 @@
 #include "apps/model_evaluation.h"
 #include "apps/picture_list.h"
 #include "apps/progress.h"
+#include "apps/terminal_text.h"
 #include "apps/verbs.h"
 #include "data/image/decode.h"
 #include "data/image/draw.h"
@@ -85,7 +86,7 @@ int run_predict(const CommonOptions& common, const PredictOptions& options) {
     } catch (const Error& error) {
       if (pictures.size() == 1) throw;
       ++unreadable;
-      fmt::print(stderr, "skipped: {}\n", error.what());
+      fmt::print(stderr, "skipped: {}\n", terminal_text(error.what()));
       continue;
     }
     std::vector<Detection> detections = detect_image(inference, image, preprocessing);

@@ -1,13 +1,19 @@
 // The program: parses the command line, calls a verb, turns errors into one line, a hint and an exit code.
 #include <unistd.h>
 
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <functional>
 #include <new>
+#include <string>
+#include <vector>
 
+#include "apps/terminal_text.h"
 #include "apps/verbs.h"
 #include "apps/weights_verbs.h"
 #include "engine/core/error.h"
@@ -23,8 +29,12 @@ void add_common(CLI::App* verb, CommonOptions& common) {
                    "of convolutions: fp32 or bf16, on a GPU also tf32, fp16 or fp16-chunked")
       ->capture_default_str();
   verb->add_option("--tuning", common.tuning, "file of convolution kernels measured on this GPU; made where absent");
-  verb->add_option("--threads", common.threads, "worker threads, 0 = all cores")->capture_default_str();
+  verb->add_option("--threads", common.threads, "worker threads, 0 = all cores")
+      ->check(CLI::Range(0, 1 << 16))
+      ->capture_default_str();
   verb->add_option("--seed", common.seed, "seed of everything random");
+  verb->add_flag("--deterministic", common.deterministic,
+                 "refuse what may change bits between runs: --tuning; without it they never change");
   verb->add_flag("--json", common.json, "machine-readable result on stdout");
   verb->add_flag("-q,--quiet", common.quiet, "no progress, no notes");
   verb->add_flag("-v,--verbose", common.verbose, "more notes: memory table, timings");
@@ -37,10 +47,43 @@ CLI::App* add_verb(CLI::App& parent, const char* name, const char* help, CommonO
   return verb;
 }
 
-int fail(const Error& error) {
-  std::fprintf(stderr, "error: %s\n", error.what());
-  if (!error.hint().empty()) std::fprintf(stderr, "  try: %s\n", error.hint().c_str());
+// What to try where an error does not say: the manual of what was typed, or a look at the machine.
+std::string hint_of(const Error& error, const std::string& typed) {
+  if (!error.hint().empty()) return error.hint();
+  return error.code() == ExitCode::usage ? typed + " --help" : "tessera doctor";
+}
+
+int fail(const Error& error, const std::string& typed) {
+  std::fprintf(stderr, "error: %s\n", terminal_text(error.what()).c_str());
+  std::fprintf(stderr, "  try: %s\n", terminal_text(hint_of(error, typed)).c_str());
   return static_cast<int>(error.code());
+}
+
+// The deepest verb that was typed ("tessera data check"), and the word behind it where a verb was due.
+struct TypedVerb {
+  std::string path = "tessera";
+  std::string unknown;
+  std::vector<std::string> known;  // of `unknown`'s place
+};
+
+TypedVerb typed_verb(CLI::App& app, int argc, char** argv) {
+  TypedVerb typed;
+  CLI::App* level = &app;
+  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+    const auto verbs = level->get_subcommands([](CLI::App*) { return true; });
+    if (verbs.empty()) break;
+    typed.known.clear();
+    for (const CLI::App* verb : verbs) typed.known.push_back(verb->get_name());
+    const auto next =
+        std::find_if(verbs.begin(), verbs.end(), [&](const CLI::App* verb) { return verb->get_name() == argv[i]; });
+    if (next == verbs.end()) {
+      typed.unknown = argv[i];
+      break;
+    }
+    level = *next;
+    typed.path += std::string(" ") + argv[i];
+  }
+  return typed;
 }
 
 int run(int argc, char** argv) {
@@ -79,9 +122,13 @@ int run(int argc, char** argv) {
   verb->add_option("weights", predict.weights, "weights file (or a config with --weights random)")->required();
   verb->add_option("inputs", predict.inputs, "pictures, folders, globs")->required();
   verb->add_option("-o,--out", predict.out, "output folder")->required();
-  verb->add_option("--score", predict.score, "least score of a drawn object")->capture_default_str();
+  verb->add_option("--score", predict.score, "least score of a drawn object")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   verb->add_option("--topk", predict.top_k, "most objects per picture")->capture_default_str();
-  verb->add_option("--size", predict.size, "short side of the network input, 0 = as trained")->capture_default_str();
+  verb->add_option("--size", predict.size, "short side of the network input, 0 = as trained")
+      ->check(CLI::Range(0, 1 << 14))
+      ->capture_default_str();
   verb->add_option("--graph", predict.graph, "record and repeat the launches of pictures of equal size: auto, on, off")
       ->capture_default_str();
   verb->add_option("--save", save, "comma list of overlay, json, masks")->capture_default_str();
@@ -119,7 +166,7 @@ int run(int argc, char** argv) {
                   [&] { return run_model_info(common, info); });
   verb->add_option("model", info.model, "config or weights file")->required();
   verb->add_option("--size", info.size, "input HEIGHTxWIDTH")->capture_default_str();
-  verb->add_option("--batch", info.batch, "pictures per batch")->capture_default_str();
+  verb->add_option("--batch", info.batch, "pictures per batch")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   ModelDiffOptions diff;
   verb = add_verb(*model, "diff", "differences between two weights files", common, chosen,
                   [&] { return run_model_diff(common, diff); });
@@ -152,7 +199,7 @@ int run(int argc, char** argv) {
   verb->add_option("annotations", set.annotations, "COCO annotations (JSON)")->required();
   verb->add_option("--images", set.images, "folder of the pictures")->required();
   verb->add_option("-o,--out", set.out, "PNG file")->required();
-  verb->add_option("--count", set.count, "pictures on the sheet")->capture_default_str();
+  verb->add_option("--count", set.count, "pictures on the sheet")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   verb = add_verb(*data, "generate", "scenes of overlapping textured shapes in COCO format", common, chosen,
                   [&] { return run_data_generate(common, set); });
   verb->add_option("-o,--out", set.out, "folder")->required();
@@ -177,14 +224,16 @@ int run(int argc, char** argv) {
       speed.random_weights = bench_weights_kind == "random";
       return function(common, speed);
     });
-    added->add_option("--rounds", speed.rounds, "timed rounds")->capture_default_str();
+    added->add_option("--rounds", speed.rounds, "timed rounds")->check(CLI::Range(1, 1 << 20))->capture_default_str();
     added->add_option("--compare", speed.compare, "earlier --json output to compare with");
     return added;
   };
   const auto add_bench_model = [&](CLI::App* added) {
     added->add_option("model", speed.model, "config or weights file")->required();
     added->add_option("--size", speed.size, "input HEIGHTxWIDTH")->capture_default_str();
-    added->add_option("--batch", speed.batch, "pictures per batch")->capture_default_str();
+    added->add_option("--batch", speed.batch, "pictures per batch")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
     added->add_option("--weights", bench_weights_kind, "random: use a config without weights")
         ->check(CLI::IsMember({"random"}));
   };
@@ -215,11 +264,17 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    std::fprintf(stderr, "error: %s\n  try: %s --help\n", error.what(),
-                 argc > 1 ? fmt::format("tessera {}", argv[1]).c_str() : "tessera");
-    return static_cast<int>(ExitCode::usage);
+    const TypedVerb typed = typed_verb(app, argc, argv);
+    if (typed.unknown.empty()) return fail({ExitCode::usage, error.what()}, typed.path);
+    return fail({ExitCode::usage, fmt::format("{} {}: no such verb; there are {}", typed.path, typed.unknown,
+                                              fmt::join(typed.known, ", "))},
+                typed.path);
   }
-  return chosen();
+  try {
+    return chosen();
+  } catch (const Error& error) {
+    return fail(error, typed_verb(app, argc, argv).path);
+  }
 }
 
 }  // namespace
@@ -239,10 +294,11 @@ int main(int argc, char** argv) {
   try {
     return tessera::run(argc, argv);
   } catch (const tessera::Error& error) {
-    return tessera::fail(error);
+    return tessera::fail(error, "tessera");
   } catch (const std::bad_alloc&) {
-    return tessera::fail({tessera::ExitCode::out_of_memory, "out of memory", "a smaller batch or picture size"});
+    return tessera::fail({tessera::ExitCode::out_of_memory, "out of memory", "a smaller batch or picture size"},
+                         "tessera");
   } catch (const std::exception& error) {
-    return tessera::fail({tessera::ExitCode::internal, std::string("internal: ") + error.what(), "tessera doctor"});
+    return tessera::fail({tessera::ExitCode::internal, std::string("internal: ") + error.what()}, "tessera");
   }
 }

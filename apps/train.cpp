@@ -2,6 +2,7 @@
 #include "apps/run_config.h"
 #include "apps/training_run.h"
 #include "apps/verbs.h"
+#include "engine/io/json_text.h"
 
 namespace tessera {
 
@@ -43,6 +44,9 @@ int run_train(const CommonOptions& common, const TrainOptions& options) {
     if (result.evaluation.segm) evaluations.push_back(*result.evaluation.segm);
     evaluations.push_back(result.evaluation.bbox);
     fmt::print("{}\n", evaluations_to_json(evaluations));
+  } else if (common.json) {
+    const std::string report = (request.folder / "report.html").string();
+    fmt::print("{}\n", JsonObject().add("weights", result.weights.string()).add("report", report).text());
   } else {
     if (result.evaluated) fmt::print("{}\n", evaluation_line(result.evaluation));
     fmt::print("{}\n{}\n", result.weights.string(), (request.folder / "report.html").string());

@@ -8,15 +8,15 @@
 #include "apps/init_weights.h"
 #include "apps/progress.h"
 #include "apps/run_config.h"
+#include "apps/run_journal.h"
 #include "apps/run_report.h"
 #include "apps/stop_signal.h"
+#include "apps/terminal_text.h"
 #include "apps/training_step.h"
 #include "data/pipeline/loader.h"
 #include "data/pipeline/training_set.h"
 #include "engine/core/memory_table.h"
 #include "engine/io/atomic_file.h"
-#include "engine/io/json_text.h"
-#include "engine/io/jsonl_log.h"
 #include "engine/training/checkpoint.h"
 #include "engine/training/weights.h"
 
@@ -76,26 +76,6 @@ const std::string& required_path(const Config& config, const char* key) {
   return path;
 }
 
-std::string log_line(const StepResult& step, int64_t iteration, double images_per_second, double data_wait,
-                     double seconds) {
-  JsonObject losses;
-  for (const auto& [name, value] : step.losses) losses.add(name, value);
-  JsonObject targets;
-  for (const NamedCount& count : step.targets) targets.add(count.name, count.value);
-  JsonObject line;
-  line.add("type", "train")
-      .add("iteration", iteration)
-      .add("loss", step.loss)
-      .add_raw("losses", losses.text())
-      .add("learning_rate", step.learning_rate)
-      .add("gradient_norm", step.gradient_norm)
-      .add("images_per_second", images_per_second)
-      .add("data_wait", data_wait)
-      .add("seconds", seconds);
-  if (!step.targets.empty()) line.add_raw("targets", targets.text());
-  return line.text();
-}
-
 }  // namespace
 
 // One run from its first to its last iteration in this process.
@@ -135,9 +115,9 @@ class TrainingRun {
     const CheckpointFolder checkpoints(request_.folder, static_cast<int>(config_.get_int("checkpoint.keep")));
     int64_t iteration = start(checkpoints);
     write_file_atomic(request_.folder / "config.json", config_.to_json() + "\n");
-    JsonlLog log(request_.folder / "log.jsonl", iteration);
-
     const int64_t iterations = step.schedule().iterations;
+    RunJournal journal(request_.folder, iteration, iterations);
+
     Loader loader(*set_, loader_options(iteration));
     const double batch = static_cast<double>(config_.get_int("train.batch"));
     Progress progress("training", iterations, common_.quiet, iteration, batch, "pictures");
@@ -166,13 +146,13 @@ class TrainingRun {
         const double waited = loader.seconds_waited() - waited_before;
         waited_before = loader.seconds_waited();
         const double rate = batch * static_cast<double>(steps_timed) / step_seconds;
-        log.write(log_line(values, iteration, rate, waited / step_seconds, seconds_since(begin_)));
+        journal.step(values, iteration, {rate, waited / step_seconds}, seconds_since(begin_));
         step_seconds = 0;
         steps_timed = 0;
       }
       progress.update(iteration, fmt::format("loss {:.3f}  lr {:.2g}", values.loss, values.learning_rate));
       if (every_evaluation > 0 && iteration % every_evaluation == 0 && iteration < iterations && evaluation_set_) {
-        log_evaluation(log, evaluate(result), iteration);
+        journal.evaluation(evaluate(result), iteration, seconds_since(begin_));
       }
       if (every_checkpoint > 0 && iteration % every_checkpoint == 0 && iteration < iterations) save();
     }
@@ -186,7 +166,7 @@ class TrainingRun {
       result.weights = request_.folder / "final.safetensors";
       save_weights(*context_, result.weights, *model_->parameters, metadata_at(iteration));
       if (evaluation_set_) {
-        log_evaluation(log, evaluate(result), iteration);
+        journal.evaluation(evaluate(result), iteration, seconds_since(begin_));
         write_samples(*context_, *model_, *evaluation_set_, static_cast<int>(config_.get_int("evaluate.samples")),
                       request_.folder / "samples");
       }
@@ -201,7 +181,7 @@ class TrainingRun {
 
  private:
   void note(const std::string& text) const {
-    if (!common_.quiet) fmt::print(stderr, "{}\n", text);
+    if (!common_.quiet) fmt::print(stderr, "{}\n", terminal_text(text));
   }
 
   void note_findings(const CocoDataset& dataset, const std::string& file) const {
@@ -274,10 +254,6 @@ class TrainingRun {
     result.evaluated = true;
     if (!common_.quiet) fmt::print(stderr, "{}\n", evaluation_line(result.evaluation));
     return result.evaluation;
-  }
-
-  void log_evaluation(JsonlLog& log, const ModelEvaluation& evaluation, int64_t iteration) const {
-    log.write(evaluation_log_line(evaluation, iteration, seconds_since(begin_)));
   }
 
   RunReportInput report_of(const TrainingRunResult& result) const {

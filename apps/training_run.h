@@ -1,5 +1,5 @@
-// A training run in its folder: config.json, log.jsonl, checkpoints, samples/, curves.svg, report.html,
-// final.safetensors. A run that is stopped and resumed gives the same bits as a straight one.
+// A training run in its folder: config.json, log.jsonl, TensorBoard events, checkpoints, samples/,
+// curves.svg, report.html, final.safetensors. A run that is stopped and resumed gives the same bits as a straight one.
 #pragma once
 
 #include <filesystem>

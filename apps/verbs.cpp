@@ -7,6 +7,10 @@
 namespace tessera {
 
 std::unique_ptr<Context> CommonOptions::context() const {
+  if (deterministic && !tuning.empty()) {
+    throw Error(ExitCode::usage, "--tuning chooses kernels by measurement: bits depend on what was the fastest",
+                "--deterministic alone");
+  }
   std::unique_ptr<Context> context = make_context(parse_device(device), threads);
   set_precision(*context, parse_precision(precision));
   if (!tuning.empty()) tune_convolutions(*context, tuning);

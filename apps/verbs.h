@@ -18,6 +18,7 @@ struct CommonOptions {
   std::string tuning;              // file of measured convolution kernels; empty: none
   int threads = 0;                 // 0 = all cores
   std::optional<uint64_t> seed;
+  bool deterministic = false;  // refuse a tuning file, the one thing that changes bits from run to run
   bool json = false;
   bool quiet = false;
   bool verbose = false;

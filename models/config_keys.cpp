@@ -33,6 +33,8 @@ constexpr Names<ScoreThreshold, 3> kThresholds = {{{"classification", ScoreThres
 constexpr Names<bool, 2> kScores = {{{"square_root", true}, {"product", false}}};
 constexpr Names<PixelBranchKind, 2> kPixelKinds = {
     {{"concat", PixelBranchKind::concat}, {"panoptic_fpn", PixelBranchKind::panoptic_fpn}}};
+constexpr Names<Positives, 2> kPositives = {
+    {{"random", Positives::random}, {"topk_per_image", Positives::topk_per_image}}};
 constexpr Names<TrainMask, 2> kTrainMasks = {{{"sampled", TrainMask::sampled}, {"coverage", TrainMask::coverage}}};
 constexpr Names<TrainBox, 3> kTrainBoxes = {
     {{"gt", TrainBox::gt}, {"pred", TrainBox::pred}, {"jitter", TrainBox::jitter}}};
@@ -155,7 +157,9 @@ GridMaskConfig gridmask_from(const Config& config, int norm_groups, int first_le
   read_choice(config, "model.gridmask.train_box", kTrainBoxes, gridmask.train_box);
   read_choice(config, "model.gridmask.train_mask", kTrainMasks, gridmask.train_mask);
   read_choice(config, "model.gridmask.empty_cell_norm", kEmptyCellNorms, gridmask.empty_cell_norm);
+  read_choice(config, "model.gridmask.positives", kPositives, gridmask.positives);
   gridmask.max_positives = read_int(config, "model.gridmask.max_positives");
+  gridmask.topk_per_image = read_int(config, "model.gridmask.topk_per_image");
   return gridmask;
 }
 
@@ -323,7 +327,11 @@ ConfigTable model_config_keys() {
                   "label of a loss pixel: the mask at its middle, or the part of it that the mask covers"),
       Key::choice("model.gridmask.empty_cell_norm", "nonempty", choices(kEmptyCellNorms),
                   "divide by non-empty cells, or by k * k as printed in the paper"),
-      Key::integer("model.gridmask.max_positives", 500, 1, 1 << 20, "locations per batch that learn masks"),
+      Key::choice("model.gridmask.positives", "random", choices(kPositives),
+                  "locations that learn masks: a random subset, or the best of every object"),
+      Key::integer("model.gridmask.max_positives", 500, 1, 1 << 20, "of random: locations per batch that learn masks"),
+      Key::integer("model.gridmask.topk_per_image", 64, 1, 1 << 20,
+                   "of topk_per_image: locations per picture, shared out among its objects, at least one each"),
   };
   return join({composed, anchor_free_keys()});
 }

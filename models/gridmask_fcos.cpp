@@ -1,5 +1,8 @@
 #include "models/gridmask_fcos.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "engine/ops/row_gather.h"
 #include "models/fcos/decode.h"
 #include "models/fcos/losses.h"
@@ -15,14 +18,19 @@ ModelConfig checked(const ModelConfig& config) {
   return resolved(config);
 }
 
-// Predicted boxes of the given cells, input pixels. They define grid cells only: no gradient flows through them.
-std::vector<Box> predicted_boxes(Tape& tape, const Pyramid& distances, const std::vector<PositiveCell>& cells,
-                                 const std::vector<LevelGrid>& grids) {
+// [cells, channels]: what the network says at the given cells, as numbers to decide by: no gradient flows through them.
+std::vector<float> values_at(Tape& tape, const Pyramid& output, const std::vector<PositiveCell>& cells) {
   Tape::NoGrad constant(tape);
   std::vector<int32_t> rows;
   for (const PositiveCell& cell : cells) rows.push_back(cell.row);
   const Tensor index = Tensor::from_host<int32_t>(tape.context(), {static_cast<int64_t>(rows.size())}, rows, "targets");
-  const std::vector<float> values = row_gather(tape, distances.rows, index).value.to_host<float>(tape.context());
+  return row_gather(tape, output.rows, index).value.to_host<float>(tape.context());
+}
+
+// Predicted boxes of the given cells, input pixels. They define grid cells only.
+std::vector<Box> predicted_boxes(Tape& tape, const Pyramid& distances, const std::vector<PositiveCell>& cells,
+                                 const std::vector<LevelGrid>& grids) {
+  const std::vector<float> values = values_at(tape, distances, cells);
   std::vector<Box> boxes;
   for (size_t i = 0; i < cells.size(); ++i) {
     const float* side = values.data() + 4 * i;
@@ -31,6 +39,22 @@ std::vector<Box> predicted_boxes(Tape& tape, const Pyramid& distances, const std
                      cells[i].y + unit * side[3]});
   }
   return boxes;
+}
+
+// What detection would rank the cells by: largest class probability x centerness probability.
+std::vector<MaskCandidate> scored(Tape& tape, const FcosOutput& output, const std::vector<PositiveCell>& cells) {
+  if (cells.empty()) return {};
+  const auto probability = [](float logit) { return 1 / (1 + std::exp(-logit)); };
+  const std::vector<float> logits = values_at(tape, output.logits, cells),
+                           centerness = values_at(tape, output.centerness, cells);
+  const size_t classes = logits.size() / cells.size();
+  std::vector<MaskCandidate> candidates;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const float* of_cell = logits.data() + classes * i;
+    const float best = *std::max_element(of_cell, of_cell + classes);
+    candidates.push_back({cells[i].image, cells[i].object, probability(best) * probability(centerness[i])});
+  }
+  return candidates;
 }
 
 }  // namespace
@@ -99,11 +123,13 @@ std::vector<NamedLoss> GridMaskFcos::losses(Tape& tape, const TrainingBatch& bat
 Variable GridMaskFcos::mask_loss(Tape& tape, const Output& output, const FcosTargets& targets,
                                  const std::vector<LevelGrid>& grids, const TrainingBatch& batch) const {
   const GridMaskConfig& config = config_.gridmask;
+  const std::vector<size_t> chosen =
+      config.positives == Positives::random
+          ? draw_positives(targets.positives.size(), static_cast<size_t>(config.max_positives), batch.seed,
+                           batch.iteration)
+          : best_positives(scored(tape, output.fcos, targets.positives), static_cast<size_t>(config.topk_per_image));
   std::vector<PositiveCell> cells;
-  for (const size_t index : draw_positives(targets.positives.size(), static_cast<size_t>(config.max_positives),
-                                           batch.seed, batch.iteration)) {
-    cells.push_back(targets.positives[index]);
-  }
+  for (const size_t index : chosen) cells.push_back(targets.positives[index]);
   if (cells.empty()) return Tensor::zeros(tape.context(), {1}, DType::f32, "loss");
 
   std::vector<Box> predicted;

@@ -87,6 +87,7 @@ void validate_gridmask(const ModelConfig& config) {
            fmt::format("model.gridmask.train_stride={}", below));
   }
   require_range("model.gridmask.max_positives", gridmask.max_positives, 1, 1 << 20);
+  require_range("model.gridmask.topk_per_image", gridmask.topk_per_image, 1, 1 << 20);
 }
 
 void validate_fcos(const ModelConfig& config) {

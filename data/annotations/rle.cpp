@@ -167,7 +167,8 @@ Bitmap rle_decode(const Rle& rle) {
   }
   for (size_t y = first_row + 1; y <= last_row; ++y) {
     uint8_t* row = &mask.pixels[y * width];
-    for (size_t x = 0; x < width; ++x) row[x] ^= row[x - width];
+    const uint8_t* above = row - width;
+    for (size_t x = 0; x < width; ++x) row[x] ^= above[x];
   }
   return mask;
 }

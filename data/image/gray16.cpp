@@ -29,7 +29,7 @@ Gray16 decode_gray16(std::span<const uint8_t> bytes, const std::string& name, co
                          static_cast<int>(bytes[kDepthOffset]), static_cast<int>(bytes[kColourOffset])),
              "instance maps end in _instanceIds.png; an editor that saved them in 8 bits has destroyed them");
     }
-    if (header.width <= 0 || header.height <= 0 || header.width * header.height > options.max_pixels) {
+    if (header.width <= 0 || header.height <= 0 || header.width > options.max_pixels / header.height) {
       refuse(name, fmt::format("{} x {} pixels", header.width, header.height), again);
     }
     if (header.is_truncated) refuse(name, "truncated PNG", again);

@@ -80,7 +80,9 @@ PictureHeader read_bmp_header(std::span<const uint8_t> bytes) {
   header.height = is_os2 ? read_le16(&bytes[20]) : std::abs(int64_t(int32_t(read_le32(&bytes[22]))));
   const int64_t bits = read_le16(&bytes[is_os2 ? 24 : 28]);
   const int64_t row_bytes = (header.width * bits + 31) / 32 * 4;
-  header.is_truncated = int64_t(bytes.size()) < int64_t(read_le32(&bytes[10])) + row_bytes * header.height;
+  int64_t pixel_bytes = 0;
+  const bool is_huge = __builtin_mul_overflow(row_bytes, header.height, &pixel_bytes);
+  header.is_truncated = is_huge || int64_t(bytes.size()) - int64_t(read_le32(&bytes[10])) < pixel_bytes;
   return header;
 }
 

@@ -8,10 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "engine/core/dispatch.h"
+#include "engine/core/error.h"
 #include "engine/core/precision.h"
 #include "engine/io/atomic_file.h"
-#include "kernels/cuda_devices.h"
 
 namespace tessera {
 
@@ -148,22 +147,6 @@ ConvChoice ConvTuningFile::choose(const ConvWork& work, const std::function<doub
   entries_[call] = *best;
   write();
   return best->choice;
-}
-
-void tune_convolutions(Context& context, [[maybe_unused]] const std::filesystem::path& file) {
-#if TESSERA_CUDA
-  if (context.backend() == Backend::cuda) {
-    const auto index = static_cast<size_t>(static_cast<const CudaContext&>(context).index());
-    ConvSettings settings = context.convolutions();
-    settings.tuner = std::make_shared<ConvTuningFile>(file, find_cuda_devices().at(index).name);
-    context.set_convolutions(settings);
-    return;
-  }
-#endif
-  throw Error(
-      ExitCode::usage,
-      fmt::format("--tuning measures convolutions of a GPU, and the device is '{}'", backend_name(context.backend())),
-      "--device cuda");
 }
 
 }  // namespace tessera

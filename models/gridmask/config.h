@@ -8,9 +8,10 @@
 namespace tessera {
 
 enum class PixelBranchKind : uint8_t { concat, panoptic_fpn };
-enum class TrainBox : uint8_t { gt, pred, jitter };        // the box that defines the grid cells of a positive
-enum class TrainMask : uint8_t { sampled, coverage };      // what a loss pixel should be: see gridmask_loss
-enum class EmptyCellNorm : uint8_t { nonempty, literal };  // divide by non-empty cells, or by k * k as printed
+enum class Positives : uint8_t { random, topk_per_image };  // which locations learn masks: see max_positives
+enum class TrainBox : uint8_t { gt, pred, jitter };         // the box that defines the grid cells of a positive
+enum class TrainMask : uint8_t { sampled, coverage };       // what a loss pixel should be: see gridmask_loss
+enum class EmptyCellNorm : uint8_t { nonempty, literal };   // divide by non-empty cells, or by k * k as printed
 
 struct GridMaskConfig {
   int k = 3;           // cells along a side of the box
@@ -32,7 +33,9 @@ struct GridMaskConfig {
   TrainBox train_box = TrainBox::gt;
   TrainMask train_mask = TrainMask::sampled;
   EmptyCellNorm empty_cell_norm = EmptyCellNorm::nonempty;
-  int max_positives = 500;  // per batch
+  Positives positives = Positives::random;
+  int max_positives = 500;  // of random: a subset of the batch when there are more
+  int topk_per_image = 64;  // of topk_per_image: shared out among the objects of a picture
 
   int object_channels() const { return 2 * k * k * dim; }
 };

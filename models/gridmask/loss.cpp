@@ -1,6 +1,7 @@
 #include "models/gridmask/loss.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <unordered_map>
 
@@ -56,6 +57,23 @@ std::vector<size_t> draw_positives(size_t count, size_t limit, uint64_t seed, ui
   order.resize(limit);
   std::sort(order.begin(), order.end());
   return order;
+}
+
+std::vector<size_t> best_positives(const std::vector<MaskCandidate>& candidates, size_t per_image) {
+  std::map<int32_t, std::map<int32_t, std::vector<size_t>>> pictures;  // image -> object -> its candidates
+  for (size_t i = 0; i < candidates.size(); ++i) pictures[candidates[i].image][candidates[i].object].push_back(i);
+  std::vector<size_t> chosen;
+  for (auto& [image, objects] : pictures) {
+    const size_t per_object = std::max<size_t>(1, per_image / objects.size());
+    for (auto& [object, indices] : objects) {
+      std::stable_sort(indices.begin(), indices.end(),
+                       [&](size_t a, size_t b) { return candidates[a].score > candidates[b].score; });
+      indices.resize(std::min(indices.size(), per_object));
+      chosen.insert(chosen.end(), indices.begin(), indices.end());
+    }
+  }
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
 }
 
 Box jitter_box(const Box& box, uint64_t seed, uint64_t iteration, uint64_t sample) {

@@ -23,6 +23,17 @@ struct GridSample {
 // (seed, iteration).
 std::vector<size_t> draw_positives(size_t count, size_t limit, uint64_t seed, uint64_t iteration);
 
+// A location that could learn a mask, and how well the detector does there.
+struct MaskCandidate {
+  int32_t image = 0;
+  int32_t object = 0;  // index in ImageTargets::objects
+  float score = 0;
+};
+// Indices of the best candidates of every object, ascending: of each at most max(1, floor(per_image / objects)),
+// objects being those of the picture that have a candidate. AdelaiDet's TOPK_PROPOSALS_PER_IM (CondInst); of equal
+// scores the first.
+std::vector<size_t> best_positives(const std::vector<MaskCandidate>& candidates, size_t per_image);
+
 // The box with each corner coordinate moved by U(-0.1, 0.1) of the width or height; a function of (seed, iteration,
 // sample).
 Box jitter_box(const Box& box, uint64_t seed, uint64_t iteration, uint64_t sample);

@@ -33,9 +33,11 @@ TEST(Machine, LibrariesOnce) {
       "7f01-7f02 r--p 0 fd:00 1    /usr/lib/libturbojpeg.so.0.2.0\n"
       "7f02-7f03 r-xp 0 fd:00 2    /usr/lib/libc-2.31.so\n"
       "7f02-7f03 r-xp 0 fd:00 2    /usr/lib/libcrypt.so.1\n"
+      "7f02-7f03 r-xp 0 fd:00 2    /usr/lib/libzip.so.4.0\n"
       "7f03-7f04 rw-p 0 00:00 0    [heap]\n");
-  ASSERT_EQ(found.size(), 2u);
+  ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0].file, "libc-2.31.so");
+  EXPECT_EQ(found[2].file, "libzip.so.4.0");
   EXPECT_EQ(found[1].name, "libturbojpeg");
   EXPECT_EQ(found[1].file, "libturbojpeg.so.0.2.0");
 }

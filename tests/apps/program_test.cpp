@@ -8,6 +8,7 @@
 #include "data/annotations/coco_results.h"
 #include "engine/io/safetensors.h"
 #include "tests/apps/run_program.h"
+#include "tests/engine/io/event_decoder.h"
 #include "tests/sanitized.h"
 #include "tests/shared_data.h"
 
@@ -110,7 +111,26 @@ TEST_F(Program, MistakesOnTheCommandLineAreNamed) {
   expect_error(run_program({"eval", "x.safetensors", "--data", annotations(), "--images", images()}), 4,
                "x.safetensors");
   expect_error(run_program({"predict", "configs/fcos_r50_1x.json", images(), "-o", path("x")}), 4, "random");
+  expect_error(run_program({"data", "chek", annotations()}), 2, "tessera data chek: no such verb; there are check, ");
+  expect_error(run_program({"predict", "x.safetensors", images(), "-o", path("x"), "--score", "2"}), 2, "--score");
+  expect_error(run_program({"predict", "x.safetensors", images(), "-o", path("x"), "--threads", "-1"}), 2, "--threads");
+  expect_error(run_program({"predict", "x.safetensors", images(), "-o", path("x"), "--size", "-64"}), 2, "--size");
   EXPECT_FALSE(std::filesystem::exists(path("x")));
+  // An error that has no hint of its own names the manual of its verb.
+  EXPECT_NE(run_program(training("x", {"train.batch"})).err.find("  try: tessera train --help"), std::string::npos);
+}
+
+// Names in files of others must not talk to the terminal.
+TEST_F(Program, ControlCharactersInFilesAreSpelledOut) {
+  json set = json::parse(file_content(annotations()));
+  set["images"][0]["file_name"] = "../\x1b[31m.png";
+  std::ofstream(path("escape.json")) << set.dump();
+  const ProgramResult check = run_program({"data", "check", path("escape.json")});
+  EXPECT_EQ(check.exit_code, 3);
+  EXPECT_EQ(check.out.find('\x1b'), std::string::npos) << check.out;
+  EXPECT_NE(check.out.find("\\x1b[31m"), std::string::npos) << check.out;
+  const ProgramResult stats = run_program({"data", "stats", path("escape.json")});
+  EXPECT_EQ((stats.out + stats.err).find('\x1b'), std::string::npos);
 }
 
 TEST_F(Program, TrainsEvaluatesAndPredicts) {
@@ -249,6 +269,7 @@ TEST_F(Program, PrecisionAndTuningAreOfGpus) {
   expect_error(with({"--device", "cpu", "--precision", "fp16"}), 2, "--precision bf16");
   expect_error(with({"--device", "emulated", "--precision", "half"}), 2, "fp16-chunked");
   expect_error(with({"--device", "cpu", "--tuning", "choices.json"}), 2, "--device cuda");
+  expect_error(with({"--device", "cpu", "--tuning", "choices.json", "--deterministic"}), 2, "--deterministic alone");
 }
 
 // One untimed run, then one for each line of standard input, which is empty here.
@@ -278,6 +299,31 @@ TEST_F(Program, RandomWeightsWhereWeightsAreNotNeeded) {
                    path("random"), "--weights", "random", "-q", "--json"});
   ASSERT_EQ(predict.exit_code, 0) << predict.err;
   EXPECT_EQ(json::parse(predict.out)["pictures"], 2);
+}
+
+// Iterations of the lines of one type in log.jsonl, in their order.
+std::vector<int64_t> logged(const std::filesystem::path& folder, const std::string& type) {
+  std::vector<int64_t> iterations;
+  std::ifstream log(folder / "log.jsonl");
+  for (std::string line; std::getline(log, line);) {
+    const json parsed = json::parse(line);
+    if (parsed["type"] == type) iterations.push_back(parsed["iteration"]);
+  }
+  return iterations;
+}
+
+// Steps of the events with a tag, in their order.
+std::vector<int64_t> event_steps(const std::filesystem::path& folder, const std::string& tag) {
+  std::vector<int64_t> steps;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (!entry.path().filename().string().starts_with("events.out.tfevents.")) continue;
+    for (const DecodedEvent& event : EventDecoder(file_content(entry.path())).all()) {
+      for (const auto& scalar : event.scalars) {
+        if (scalar.first == tag) steps.push_back(event.step);
+      }
+    }
+  }
+  return steps;
 }
 
 TEST_F(Program, AResumedRunIsTheStraightRunForAnyNumberOfLoaderThreads) {
@@ -331,6 +377,39 @@ TEST_F(Program, ARunInterruptedAtFiveIterationsIsTheStraightRun) {
   EXPECT_TRUE(file_content(path("whole/final.safetensors")) == file_content(path("legs/final.safetensors")));
   EXPECT_TRUE(file_content(path("whole/checkpoint_00000011.safetensors")) ==
               file_content(path("legs/checkpoint_00000011.safetensors")));
+  std::vector<int64_t> every;
+  for (int64_t iteration = 1; iteration <= 11; ++iteration) every.push_back(iteration);
+  EXPECT_EQ(logged(path("legs"), "train"), every);
+  EXPECT_EQ(event_steps(path("legs"), "loss"), every);
+}
+
+// What a stop or a crash left behind is written once: also the evaluation of a run that had finished.
+TEST_F(Program, AResumedRunLogsEveryPointOnce) {
+  const std::vector<std::string> set = {"data.val.annotations=" + annotations(), "data.val.images=" + images()};
+  ASSERT_EQ(
+      run_program(training("points", {"train.iterations=4", "evaluate.every=2", "checkpoint.every=2", set[0], set[1]}))
+          .exit_code,
+      0);
+  const auto resume = [] {
+    const ProgramResult run = run_program({"train", "--resume", path("points"), "-q", "--threads", "1"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_EQ(logged(path("points"), "train"), (std::vector<int64_t>{1, 2, 3, 4}));
+    EXPECT_EQ(logged(path("points"), "eval"), (std::vector<int64_t>{2, 4}));
+    EXPECT_EQ(event_steps(path("points"), "loss"), (std::vector<int64_t>{1, 2, 3, 4}));
+    EXPECT_EQ(event_steps(path("points"), "bbox/AP"), (std::vector<int64_t>{2, 4}));
+  };
+  resume();  // of a finished run
+  std::filesystem::remove(path("points/checkpoint_00000004.safetensors"));
+  resume();  // as if it had been killed before the last checkpoint
+}
+
+// The events are for looking at: a run that cannot write them says so and finishes.
+TEST_F(Program, AFailingEventFileStopsNoRun) {
+  std::filesystem::create_directories(path("no_events/events.out.tfevents.0.tessera"));
+  const ProgramResult run = run_program(training("no_events", {"train.iterations=2"}));
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.err.find("goes on without TensorBoard"), std::string::npos) << run.err;
+  EXPECT_EQ(logged(path("no_events"), "train"), (std::vector<int64_t>{1, 2}));
 }
 
 TEST_F(Program, ARunFolderIsNotOverwritten) {
@@ -397,6 +476,24 @@ TEST_F(Program, DataToolsLookAtASet) {
   EXPECT_EQ(json::parse(stats.out)["images"], 8);
   EXPECT_EQ(run_program({"data", "show", annotations(), "--images", images(), "-o", path("sheet.png")}).exit_code, 0);
   EXPECT_GT(std::filesystem::file_size(path("sheet.png")), 1000u);
+}
+
+// A folder may have a name that is no UTF-8; what machines read is JSON all the same.
+TEST_F(Program, MachineOutputIsJsonForAnyPath) {
+  const std::string odd = path("\xff");
+  const ProgramResult made = run_program({"data", "generate", "-o", odd, "--count", "1", "--size", "32", "--json"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_EQ(json::parse(made.out)["image_count"], 1);
+  const ProgramResult check = run_program({"data", "check", odd + "/absent.json", "--json"});
+  EXPECT_EQ(check.exit_code, 3) << check.err;
+  EXPECT_EQ(json::parse(check.out).size(), 1u);
+  const ProgramResult shown =
+      run_program({"data", "show", annotations(), "--images", images(), "-o", path("shown.png"), "--json"});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_EQ(json::parse(shown.out)["file"], path("shown.png"));
+  const ProgramResult trained = run_program(training("\xff_run", {"train.iterations=1", "--json"}));
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_TRUE(json::parse(trained.out).contains("weights"));
 }
 
 TEST_F(Program, EvaluatesForeignResultsAsTheirAuthorsDo) {

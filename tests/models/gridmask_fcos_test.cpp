@@ -6,6 +6,8 @@
 #include <functional>
 #include <limits>
 
+#include "models/fcos/targets.h"
+#include "models/gridmask/loss.h"
 #include "tests/models/tiny_model.h"
 
 namespace tessera {
@@ -205,6 +207,7 @@ TEST(GridMaskFcos, EveryTrainingKnobGivesFiniteLosses) {
   changes.push_back([](ModelConfig& config) { config.fcos.box_quality = BoxQuality::iou; });
   changes.push_back([](ModelConfig& config) { config.fcos.tower_convs = config.gridmask.hidden_convs = 0; });
   changes.push_back([](ModelConfig& config) { config.gridmask.max_positives = 3; });
+  changes.push_back([](ModelConfig& config) { config.gridmask.positives = Positives::topk_per_image; });
   changes.push_back(
       [](ModelConfig& config) { config.backbone.norm.kind = config.gridmask.pixel_norm.kind = NormKind::bn; });
   for (size_t i = 0; i < changes.size(); ++i) {
@@ -226,6 +229,83 @@ TEST(GridMaskFcos, EveryTrainingKnobGivesFiniteLosses) {
     }
     EXPECT_GT(sum, 0);
   }
+}
+
+// topk_per_image against its definition written out: the loss and every gradient are those of the cells chosen here,
+// bit by bit, so nothing reaches another cell; and choosing sends nothing back into the scores.
+TEST(GridMaskFcos, TheBestCellsOfEveryObjectLearnItsMask) {
+  CpuContext context(1);
+  const TrainingBatch batch = two_pictures(context);
+  ModelConfig config = tiny_config();
+  config.gridmask.positives = Positives::topk_per_image;
+  config.gridmask.topk_per_image = 7;
+  TinyModel tiny(context, config);
+  // Scores that differ: fresh weights put all of them near one value.
+  for (const Parameter& parameter : tiny.store.parameters()) {
+    if (!parameter.name.ends_with("cls_logits.weight") && !parameter.name.ends_with("ctrness.weight")) continue;
+    std::vector<float> values = parameter.value.to_host<float>(context);
+    for (float& value : values) value *= 100;
+    parameter.value.copy_from_host(context, values.data());
+  }
+  Tape tape(context);
+  const std::vector<NamedLoss> losses = tiny.model.losses(tape, batch);
+  ASSERT_EQ(losses[3].name, "seg");
+  tape.backward(losses[3].value);
+  const std::vector<float> gradients = tiny.store.gradients().to_host<float>(context);
+  double at_scores = 0, elsewhere = 0;
+  for (const Parameter& parameter : tiny.store.parameters()) {
+    const bool score =
+        parameter.name.find("cls_") != std::string::npos || parameter.name.find("ctrness") != std::string::npos;
+    for (const float value : parameter.gradient.to_host<float>(context))
+      (score ? at_scores : elsewhere) += std::abs(value);
+  }
+  EXPECT_EQ(at_scores, 0);
+  EXPECT_GT(elsewhere, 0);
+
+  TinyModel other(context, config);
+  for (size_t i = 0; i < tiny.store.parameters().size(); ++i) {
+    const std::vector<float> values = tiny.store.parameters()[i].value.to_host<float>(context);
+    other.store.parameters()[i].value.copy_from_host(context, values.data());
+  }
+  Tape plain(context);
+  const GridMaskFcos::Output output = other.model.run(plain, batch.images);
+  const PyramidGeometry& geometry = output.features.pyramid.geometry;
+  const FcosTargets targets =
+      assign_fcos_targets(geometry, level_grids(geometry, 64, 96, config.fcos), batch.targets, config.fcos);
+  const std::vector<float> logits = output.fcos.logits.rows.value.to_host<float>(context),
+                           centerness = output.fcos.centerness.rows.value.to_host<float>(context);
+  const auto score = [&](const PositiveCell& cell) {
+    const auto row = static_cast<size_t>(cell.row);
+    double best = 0;
+    for (size_t c = 0; c < 3; ++c) best = std::max(best, 1 / (1 + std::exp(-static_cast<double>(logits[3 * row + c]))));
+    return best / (1 + std::exp(-static_cast<double>(centerness[row])));
+  };
+  // 7 for three objects of the first picture are 2 each, the second picture has one object.
+  const std::vector<std::vector<size_t>> wanted = {{2, 2, 2}, {7}};
+  std::vector<GridSample> samples;
+  std::vector<int32_t> rows;
+  size_t left_out = 0;
+  for (const PositiveCell& cell : targets.positives) {
+    size_t better = 0;
+    for (const PositiveCell& rival : targets.positives) {
+      better += rival.image == cell.image && rival.object == cell.object && score(rival) > score(cell);
+    }
+    const auto image = static_cast<size_t>(cell.image), object = static_cast<size_t>(cell.object);
+    if (better >= wanted[image][object]) {
+      ++left_out;
+      continue;
+    }
+    samples.push_back({cell.row, cell.image, cell.object, batch.targets[image].objects[object].box});
+    rows.push_back(cell.row);
+  }
+  EXPECT_EQ(samples.size(), 2u + 2 + 2 + 7);
+  EXPECT_GT(left_out, 20u);
+  const Tensor index = Tensor::from_host<int32_t>(context, {static_cast<int64_t>(rows.size())}, rows);
+  const Variable objects = other.model.object_branch().embeddings_at(plain, output.object_features, index);
+  const Variable loss = gridmask_loss(plain, output.pixels, 4, objects, samples, batch.targets, config.gridmask);
+  EXPECT_EQ(scalar(context, loss), scalar(context, losses[3].value));
+  plain.backward(loss);
+  EXPECT_EQ(other.store.gradients().to_host<float>(context), gradients);
 }
 
 TEST(GridMaskFcos, SameBitsForAnyNumberOfThreads) {

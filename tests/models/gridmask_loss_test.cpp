@@ -37,6 +37,17 @@ TEST(DrawPositives, EveryIndexIsEquallyLikely) {
   for (const int drawn : count) EXPECT_NEAR(drawn, 1500, 200);  // six standard deviations
 }
 
+// Picture 0 has objects 0 and 2, so 5 / 2 = 2 cells each; picture 1 has six, so one each.
+TEST(BestPositives, AreTheBestOfEveryObject) {
+  const std::vector<MaskCandidate> candidates = {{0, 0, 0.2f}, {0, 2, 0.1f}, {0, 0, 0.5f}, {0, 0, 0.4f}, {0, 2, 0.9f},
+                                                 {0, 0, 0.4f}, {1, 0, 0.3f}, {1, 1, 0.3f}, {1, 2, 0.3f}, {1, 3, 0.3f},
+                                                 {1, 4, 0.3f}, {1, 5, 0.3f}, {1, 5, 0.2f}, {1, 4, 0.6f}, {1, 0, 0.3f}};
+  EXPECT_EQ(best_positives(candidates, 5), (std::vector<size_t>{1, 2, 3, 4, 6, 7, 8, 9, 11, 13}));
+  EXPECT_EQ(best_positives(candidates, 1), (std::vector<size_t>{2, 4, 6, 7, 8, 9, 11, 13}));
+  EXPECT_EQ(best_positives(candidates, 1000).size(), candidates.size());
+  EXPECT_TRUE(best_positives({}, 5).empty());
+}
+
 TEST(JitterBox, MovesCornersByAtMostATenth) {
   const Box box{10, 20, 50, 120};
   double moved = 0;

@@ -133,6 +133,34 @@ inline std::string zip_pth(const std::vector<NamedFloats>& tensors, const std::s
   return zip_archive(entries);
 }
 
+// A .pth of PyTorch before 1.6: "w", 2 x 2, column by column.
+inline std::string legacy_pth() {
+  const std::string magic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+  const std::string machine = PickleBuilder().raw("}(").text("little_endian").raw("\x88u").stop();
+  const std::string object =
+      PickleBuilder().raw("}").text("w").tensor("FloatStorage", "7", 4, 0, {2, 2}, {1, 2}, true).raw("s").stop();
+  const std::string keys = PickleBuilder().raw("](").text("7").raw("e").stop();
+  return magic + "\x80\x02M\xe9\x03." + machine + object + keys + little(int64_t{4}) + float_bytes({1, 2, 3, 4});
+}
+
+// What detectron2 and Caffe2 publish: a dict of numpy arrays, "w" of two floats.
+inline std::string numpy_pickle(int protocol) {
+  PickleBuilder pickle(protocol);
+  pickle.raw("}").text("w").global("numpy.core.multiarray", "_reconstruct").raw("(").global("numpy", "ndarray");
+  pickle.raw("K")
+      .raw(std::string(1, '\0'))
+      .raw(
+          "\x85U\x01"
+          "btR(K\x01")
+      .integers({2})
+      .global("numpy", "dtype")
+      .raw("(")
+      .text("f4");
+  pickle.raw("\x89\x88tR(K\x03").text("<").raw("NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK").raw(std::string(1, '\0'));
+  pickle.raw("tb\x89U\x08").raw(float_bytes({1.5f, -2.0f})).raw("tbs");
+  return pickle.stop();
+}
+
 inline std::string slurp(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   std::ostringstream text;

@@ -127,6 +127,21 @@ TEST(Decode, MalformedExifIsIgnored) {
     EXPECT_EQ(exif_orientation(tiff), 1);
 }
 
+// The product of sides and bits does not fit 64 bits: found by a fuzzer.
+TEST(Decode, SidesThatOverflowAreRefused) {
+  std::vector<uint8_t> bmp(64, 0xFF);
+  bmp[0] = 'B', bmp[1] = 'M';
+  std::fill_n(bmp.begin() + 6, 4, uint8_t{0});
+  bmp[21] = bmp[25] = 0x7F;  // width and height 2^31 - 1, of 65535 bits
+  try {
+    probe_image(bmp, "x.bmp");
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::data);
+    EXPECT_NE(std::string(error.what()).find("2147483647 x 2147483647 pixels"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Decode, EveryTruncationIsAnErrorOrTheWholePicture) {
   const Image image = gradient(40, 56);
   const std::vector<uint8_t> jpeg = encode_jpeg(image), png = encode_png(image);

@@ -46,6 +46,14 @@ TEST(Gray16, RefusesEverythingElse) {
   EXPECT_NE(failure_of(text).find("not a PNG"), std::string::npos);
 }
 
+// 4294967295 x 4294967295 pixels do not fit 64 bits with a sign: found by a fuzzer.
+TEST(Gray16, SidesThatOverflowAreRefused) {
+  std::vector<uint8_t> bytes = encode_gray16_png(random_map(2, 3));
+  constexpr size_t sides = 16;  // two of four bytes in the first chunk
+  std::fill_n(bytes.begin() + sides, 8, uint8_t{0xFF});
+  EXPECT_NE(failure_of(bytes).find("4294967295 x 4294967295 pixels"), std::string::npos) << failure_of(bytes);
+}
+
 TEST(Gray16, DamageAtEveryPlaceIsAnError) {
   const std::vector<uint8_t> whole = encode_gray16_png(random_map(9, 11));
   // The end chunk holds nothing but its name.

@@ -66,11 +66,15 @@ TEST(JsonlLog, ResumeRemovesWhatWillBeDoneAgain) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "log.jsonl";
   std::ofstream(path) << "{\"run\": \"start\"}\n{\"iteration\": 9}\n{\"iteration\": 10}\nrubbish\n{\"iteration\": 11}\n"
-                         "{\"iteration\": 3, \"evaluate\": {}}\n{\"iteration\": 1";
-  { JsonlLog log(path, 10); }
-  EXPECT_EQ(slurp(path), "{\"run\": \"start\"}\n{\"iteration\": 9}\n{\"iteration\": 3, \"evaluate\": {}}\n");
-  { JsonlLog log(path, 0); }
-  EXPECT_EQ(slurp(path), "{\"run\": \"start\"}\n");
+                         "{\"iteration\": 9, \"type\": \"eval\"}\n{\"iteration\": 1";
+  {
+    JsonlLog log(path, [](std::string_view, int64_t iteration) { return iteration <= 9; });
+  }
+  EXPECT_EQ(slurp(path), "{\"run\": \"start\"}\n{\"iteration\": 9}\n{\"iteration\": 9, \"type\": \"eval\"}\n");
+  {
+    JsonlLog log(path, [](std::string_view type, int64_t) { return type != "eval"; });
+  }
+  EXPECT_EQ(slurp(path), "{\"run\": \"start\"}\n{\"iteration\": 9}\n");
 }
 
 // A limit on the size of files stands for a full disk: the second line is cut in the middle.
