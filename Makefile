@@ -223,8 +223,9 @@ $(TESTS): $(call object,$(TEST_SOURCES) $(filter-out $(APP_MAIN),$(APP_SOURCES))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
 
-# The tests of the emulator and of the ops alone: what the race checker runs.
+# The tests of the emulator and of all kernels alone: what the race checker runs.
 KERNEL_TEST_SOURCES := tests/main.cpp $(filter tests/emulator/% tests/ops/%,$(TEST_SOURCES))
+KERNEL_TEST_SOURCES += $(addprefix tests/,$(addsuffix _test.cpp,engine/training/sgd engine/training/adamw engine/training/finite_check kernels/philox))
 $(KERNEL_TESTS): $(call object,$(KERNEL_TEST_SOURCES)) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@

@@ -132,7 +132,8 @@ __global__ void __launch_bounds__(kRowThreads) nearest_kernel(ResizeForwardArgs 
 }
 
 // floor(dst * in / out) == i  <=>  ceil(i * out / in) <= dst < ceil((i + 1) * out / in). The second bound follows from
-// the remainder of the first, in 32 bits: divisions of 64 bits are calls, and values that live across them cost registers.
+// the remainder of the first, in 32 bits: divisions of 64 bits are calls, and values that live across them cost
+// registers.
 __device__ __forceinline__ Readers nearest_readers(int64_t i, int64_t in, int64_t out) {
   const int64_t whole = i * out / in;
   const uint32_t rest = static_cast<uint32_t>(i * out - whole * in);
