@@ -81,6 +81,7 @@ APP_MAIN := apps/tessera.cpp
 APP_SOURCES := $(filter-out $(APP_MAIN),$(sort $(wildcard apps/*.cpp)))
 TEST_SOURCES := $(sort $(shell find tests -name '*.cpp'))
 KERNEL_TEST_SOURCES := tests/main.cpp $(filter tests/emulator/% tests/ops/%,$(TEST_SOURCES))
+KERNEL_TEST_SOURCES += $(addprefix tests/,$(addsuffix _test.cpp,engine/training/sgd engine/training/adamw engine/training/finite_check kernels/philox))
 
 # Objects of sources. The groups in BATCHED (library, apps, tests) are compiled a dozen sources at a time, each header
 # parsed once for all of them: half the time where little is optimised, but an edit compiles its whole batch.
@@ -248,7 +249,7 @@ $(TESTS): $(TEST_OBJECTS) $(APP_OBJECTS) $(call emulated_object,$(TEST_KERNEL_SO
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
 
-# The tests of the emulator and of the ops alone: what the race checker runs.
+# The tests of the emulator and of all kernels alone: what the race checker runs.
 $(KERNEL_TESTS): $(KERNEL_TEST_OBJECTS) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@

@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "apps/gpu_prediction.h"
 #include "apps/model_cost.h"
 #include "apps/model_file.h"
 #include "apps/size_text.h"
@@ -17,6 +18,15 @@ int run_model_info(const CommonOptions& common, const ModelInfoOptions& options)
   const auto [height, width] = parse_size(options.size);
   if (options.batch < 1) throw Error(ExitCode::usage, "--batch must be at least 1", "--batch 1");
   const ModelConfig config = read_model_config(options.model);
+  if (options.predict_gpu) {
+    const GpuForecast forecast = forecast_gpu(config, options.batch, height, width);
+    if (common.json) {
+      std::printf("%s", forecast_json(forecast).c_str());
+    } else {
+      print_forecast(forecast);
+    }
+    return 0;
+  }
   const ModelCost cost = model_cost(config, options.batch, height, width);
   if (common.json) {
     nlohmann::ordered_json json;

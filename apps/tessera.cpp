@@ -167,6 +167,7 @@ int run(int argc, char** argv) {
   verb->add_option("model", info.model, "config or weights file")->required();
   verb->add_option("--size", info.size, "input HEIGHTxWIDTH")->capture_default_str();
   verb->add_option("--batch", info.batch, "pictures per batch")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  verb->add_flag("--predict-gpu", info.predict_gpu, "what a model expects of every convolution on a GPU");
   ModelDiffOptions diff;
   verb = add_verb(*model, "diff", "differences between two weights files", common, chosen,
                   [&] { return run_model_diff(common, diff); });

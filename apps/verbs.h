@@ -70,6 +70,7 @@ struct ModelInfoOptions {
   std::string model;  // config or weights
   std::string size = "800x1344";
   int batch = 1;
+  bool predict_gpu = false;
 };
 int run_model_info(const CommonOptions& common, const ModelInfoOptions& options);
 

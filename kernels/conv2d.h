@@ -9,6 +9,7 @@
 
 #include "kernels/context.h"
 #include "kernels/conv_math.h"
+#include "kernels/row_moments.h"
 
 namespace tessera {
 
@@ -46,7 +47,18 @@ struct Conv2dForwardArgs {
   float* y;               // [*, out_channels]
   bool relu;
   ConvMath math = ConvMath::fp32;
+  // Statistics of y, for a group norm behind the convolution; the segments are the images of the maps, map after map.
+  RowMoments moments = {};
 };
+
+// The parts of these segments.
+inline MomentParts moment_parts(std::span<const Conv2dMap> maps) {
+  MomentParts parts;
+  for (const Conv2dMap& map : maps) {
+    for (int64_t image = 0; image < map.images; ++image) parts.add_segment(map.out_height * map.out_width);
+  }
+  return parts;
+}
 
 // dx = transposed conv(scale * dy, w)
 struct Conv2dBackwardDataArgs {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/conv2d_prediction.h"
+
 namespace tessera {
 
 namespace {
@@ -21,7 +23,7 @@ constexpr TileModel kGatherTiles[] = {{ConvTile::m128n128, 128, 128, 8, 0.90},
 constexpr TileModel kWeightTiles[] = {
     {ConvTile::m128n128, 128, 128, 8, 0.85}, {ConvTile::m64n64, 64, 64, 4, 0.70}, {ConvTile::m16n64, 16, 64, 2, 0.40}};
 
-constexpr double kMultiprocessors = 84;
+constexpr double kMultiprocessors = 84, kClock = 1.7e9;
 constexpr double kBytesPerClock = 6.5;  // of device memory, per multiprocessor
 constexpr double kBusyWarps = 8;        // hide the latency of the inner loop
 constexpr double kStartSteps = 6;       // a block's first loads and its epilogue, in steps of the depth
@@ -64,9 +66,8 @@ double model_clocks(const ConvWork& work, const TileModel& tile, int splits) {
   return clocks;
 }
 
-}  // namespace
-
-std::vector<ConvChoice> conv_candidates(const ConvWork& work, size_t most) {
+// All choices, the fastest first.
+std::vector<std::pair<double, ConvChoice>> ranked_choices(const ConvWork& work) {
   const std::span<const TileModel> tiles = work.pass == ConvPass::gather ? std::span<const TileModel>(kGatherTiles)
                                                                          : std::span<const TileModel>(kWeightTiles);
   std::vector<std::pair<double, ConvChoice>> all;
@@ -77,11 +78,30 @@ std::vector<ConvChoice> conv_candidates(const ConvWork& work, size_t most) {
     }
   }
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return all;
+}
+
+}  // namespace
+
+std::vector<ConvChoice> conv_candidates(const ConvWork& work, size_t most) {
+  const auto all = ranked_choices(work);
   std::vector<ConvChoice> best;
   for (size_t i = 0; i < std::min(most, all.size()); ++i) best.push_back(all[i].second);
   return best;
 }
 
-ConvChoice choose_conv(const ConvWork& work) { return conv_candidates(work, 1).front(); }
+ConvChoice choose_conv(const ConvWork& work) { return ranked_choices(work).front().second; }
+
+ConvPrediction predict_conv(const ConvWork& work) {
+  const auto [clocks, choice] = ranked_choices(work).front();
+  int64_t rows = 0;
+  for (const int64_t of_map : work.rows) rows += of_map;
+  const double products = static_cast<double>(rows * work.columns * work.groups) * static_cast<double>(work.depth);
+  return {choice, clocks / kClock, products / (products_per_clock(work.math) * kMultiprocessors * kClock)};
+}
+
+double predicted_copy_seconds(int64_t bytes) {
+  return static_cast<double>(bytes) / (kBytesPerClock * kMultiprocessors * kClock);
+}
 
 }  // namespace tessera

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "kernels/context.h"
+#include "kernels/row_moments.h"
 
 namespace tessera {
 
@@ -34,7 +35,15 @@ struct GroupNormForwardArgs {
   int64_t groups;            // G, divides C
   float epsilon;
   bool relu;
+  RowMoments moments = {};  // of x, from the kernel that made it, for the same segments; without them x is read twice
 };
+
+// The parts of these segments.
+inline MomentParts moment_parts(const RowRange* segments, int64_t segment_count) {
+  MomentParts parts;
+  for (int64_t segment = 0; segment < segment_count; ++segment) parts.add_segment(segments[segment].count);
+  return parts;
+}
 
 struct GroupNormBackwardArgs {
   const float* x;       // [R, C]

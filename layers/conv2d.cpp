@@ -36,9 +36,12 @@ Variable Conv2d::forward(Tape& tape, const Variable& x, bool relu, const Variabl
   const auto* batch = std::get_if<BatchNorm>(&norm_);
   const auto* group = std::get_if<GroupNorm>(&norm_);
   if (group || (batch && tape.recording())) {
-    const Variable raw = conv2d(tape, inputs, options);
     const bool relu_in_norm = relu && !residual.defined();
-    const Variable normed = group ? group->forward(tape, raw, relu_in_norm) : batch->forward(tape, raw, relu_in_norm);
+    const Variable normed =
+        group ? group->observe(
+                    tape, conv2d_group_norm(tape, inputs, options, group->inputs(tape), group->options(relu_in_norm)).y,
+                    relu_in_norm)
+              : batch->forward(tape, conv2d(tape, inputs, options), relu_in_norm);
     if (!residual.defined()) return normed;
     const Variable sum = add(tape, normed, residual, {.relu = relu});
     observe_block(tape, *weight_, sum, relu);
@@ -67,6 +70,15 @@ Pyramid Conv2d::forward(Tape& tape, const Pyramid& x, bool relu) const {
                            {.padding = config_.window / 2, .groups = config_.groups, .relu = relu});
   observe_activation(tape, *weight_, y, relu);
   return y;
+}
+
+Pyramid Conv2d::forward(Tape& tape, const Pyramid& x, const GroupNorm& norm, bool relu) const {
+  TESSERA_CHECK(bias_ && config_.stride == 1, "a norm or stride {} on a pyramid", config_.stride);
+  const auto [convolution, y] = conv2d_group_norm(tape, x, tape.parameter(*weight_), tape.parameter(*bias_),
+                                                  {.padding = config_.window / 2, .groups = config_.groups},
+                                                  norm.inputs(tape), norm.options(relu));
+  observe_activation(tape, *weight_, convolution, false);
+  return norm.observe(tape, y, relu);
 }
 
 }  // namespace tessera

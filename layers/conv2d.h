@@ -42,8 +42,10 @@ class Conv2d {
   // norm, and with a batch norm on a tape that does not record, all of it is one op.
   Variable forward(Tape& tape, const Variable& x, bool relu = false, const Variable& residual = {}) const;
 
-  // The same weights on all levels. Only for stride 1 without norm.
+  // The same weights on all levels. Only for stride 1 without norm of its own.
   Pyramid forward(Tape& tape, const Pyramid& x, bool relu = false) const;
+  // relu?( norm(conv(x)) ), likewise.
+  Pyramid forward(Tape& tape, const Pyramid& x, const GroupNorm& norm, bool relu) const;
 
  private:
   Conv2dConfig config_;

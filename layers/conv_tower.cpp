@@ -12,7 +12,7 @@ ConvTower::ConvTower(const ParameterScope& scope, int channels, int count, int n
 }
 
 Pyramid ConvTower::forward(Tape& tape, Pyramid x) const {
-  for (size_t i = 0; i < convs_.size(); ++i) x = norms_[i].forward(tape, convs_[i].forward(tape, x), true);
+  for (size_t i = 0; i < convs_.size(); ++i) x = convs_[i].forward(tape, x, norms_[i], true);
   return x;
 }
 

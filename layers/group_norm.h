@@ -1,7 +1,8 @@
 // Group normalisation with its scale and shift: parameters "weight" and "bias".
 #pragma once
 
-#include "engine/ops/group_norm.h"
+#include "engine/ops/conv2d_group_norm.h"
+#include "layers/activation_observer.h"
 #include "layers/module.h"
 
 namespace tessera {
@@ -10,8 +11,14 @@ class GroupNorm {
  public:
   GroupNorm(const ParameterScope& scope, int channels, int groups);
 
-  Variable forward(Tape& tape, const Variable& x, bool relu = false) const;      // [N, H, W, C]
-  Pyramid forward(Tape& tape, const Pyramid& pyramid, bool relu = false) const;  // statistics per image and level
+  // For conv2d_group_norm, whose result is then reported with `observe`.
+  GroupNormInputs inputs(Tape& tape) const { return {tape.parameter(*weight_), tape.parameter(*bias_)}; }
+  GroupNormOptions options(bool relu) const { return {.groups = groups_, .relu = relu}; }
+  template <typename Map>
+  const Map& observe(Tape& tape, const Map& y, bool relu) const {
+    observe_activation(tape, *weight_, y, relu);
+    return y;
+  }
 
  private:
   int groups_;

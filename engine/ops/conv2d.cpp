@@ -6,6 +6,7 @@
 #include "engine/core/precision.h"
 #include "kernels/add.h"
 #include "kernels/conv2d.h"
+#include "kernels/conv2d_choice.h"
 #include "kernels/relu.h"
 
 namespace tessera {
@@ -43,6 +44,17 @@ Tensor sum_of(Context& context, const Tensor& a, const Tensor& b) {
     add_forward(backend, {a.data<float>(), b.data<float>(), sum.data<float>(), sum.elements(), false});
   });
   return sum;
+}
+
+// A plan computes nothing, but asks the tuner of its context as a device would: who plans can learn which products a
+// network wants.
+void ask_tuner(const Context& context, const Conv2dWindow& window, std::span<const Conv2dMap> maps) {
+  if (context.backend() != Backend::plan || !context.convolutions().tuner) return;
+  std::vector<int64_t> rows;
+  for (const Conv2dMap& map : maps) rows.push_back(map.out_rows());
+  context.convolutions().tuner->choose({ConvPass::gather, precision_of(context), rows, window.group_out(),
+                                        window.groups, window.taps() * window.group_in(), window.taps()},
+                                       {});
 }
 
 // Rows of channels on either side; a map is one or several Conv2dMap over them.
@@ -96,7 +108,8 @@ void backward(BackwardPass& pass, const Convolution& conv, const Shape& x_shape,
   if (pass.needs_gradient(kResidual)) pass.add_gradient(kResidual, std::move(dy));
 }
 
-Variable run(Tape& tape, const Conv2dInputs& inputs, Convolution conv, const Shape& y_shape) {
+Variable run(Tape& tape, const Conv2dInputs& inputs, Convolution conv, const Shape& y_shape,
+             RowMomentTensors* moments) {
   Context& context = tape.context();
   const Conv2dWindow& window = conv.window;
   check_per_channel(inputs.bias, window.out_channels, "bias");
@@ -112,13 +125,18 @@ Variable run(Tape& tape, const Conv2dInputs& inputs, Convolution conv, const Sha
     offset = sum_of(context, inputs.bias.value, inputs.shift.value);
   }
   Tensor y = Tensor::empty(context, y_shape, DType::f32, "conv2d");
+  if (moments != nullptr) {
+    *moments = RowMomentTensors::empty(context, moment_parts(conv.maps), window.out_channels, "conv2d");
+  }
   int64_t rows = 0;
   for (const Conv2dMap& map : conv.maps) rows += map.out_rows();
   tape.count_macs(rows * window.weight_elements());
+  ask_tuner(context, window, conv.maps);
   dispatch(context, [&](auto& backend) {
     conv2d_forward(backend, {window, conv.maps, inputs.x.value.data<float>(), inputs.weight.value.data<float>(),
                              data_or_null(inputs.scale.value), data_or_null(offset),
-                             data_or_null(inputs.residual.value), y.data<float>(), conv.relu, precision_of(context)});
+                             data_or_null(inputs.residual.value), y.data<float>(), conv.relu, precision_of(context),
+                             moments != nullptr ? moments->pointers() : RowMoments{}});
   });
   std::vector<Tensor> saved(4);
   if (inputs.weight.needs_gradient()) saved[kSavedX] = inputs.x.value;
@@ -132,18 +150,18 @@ Variable run(Tape& tape, const Conv2dInputs& inputs, Convolution conv, const Sha
 
 }  // namespace
 
-Variable conv2d(Tape& tape, const Conv2dInputs& inputs, const Conv2dOptions& options) {
+Variable conv2d(Tape& tape, const Conv2dInputs& inputs, const Conv2dOptions& options, RowMomentTensors* moments) {
   const Shape& x = inputs.x.shape();
   TESSERA_CHECK(x.rank() == 4, "conv2d: map {}", x.to_string());
   const Conv2dWindow window = window_of(inputs.weight.shape(), x[3], options);
   const int64_t out_height = out_extent(x[1], window.height, options);
   const int64_t out_width = out_extent(x[2], window.width, options);
   const Conv2dMap map{x[0], x[1], x[2], out_height, out_width, 0, 0};
-  return run(tape, inputs, {window, {map}, options.relu}, {x[0], out_height, out_width, window.out_channels});
+  return run(tape, inputs, {window, {map}, options.relu}, {x[0], out_height, out_width, window.out_channels}, moments);
 }
 
-Pyramid conv2d(Tape& tape, const Pyramid& x, const Variable& weight, const Variable& bias,
-               const Conv2dOptions& options) {
+Pyramid conv2d(Tape& tape, const Pyramid& x, const Variable& weight, const Variable& bias, const Conv2dOptions& options,
+               RowMomentTensors* moments) {
   const Conv2dWindow window = window_of(weight.shape(), x.channels(), options);
   TESSERA_CHECK(options.stride == 1 && window.height == 2 * window.padding + 1 && window.width == window.height,
                 "conv2d: weights {} with stride {} and padding {} change the extents of a pyramid",
@@ -154,7 +172,7 @@ Pyramid conv2d(Tape& tape, const Pyramid& x, const Variable& weight, const Varia
         {x.geometry.images(), level.height, level.width, level.height, level.width, level.row_begin, level.row_begin});
   }
   const Conv2dInputs inputs{x.rows, weight, bias, {}, {}, {}};
-  return {run(tape, inputs, {window, std::move(maps), options.relu}, {x.geometry.rows(), window.out_channels}),
+  return {run(tape, inputs, {window, std::move(maps), options.relu}, {x.geometry.rows(), window.out_channels}, moments),
           x.geometry};
 }
 

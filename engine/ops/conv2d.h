@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/autograd/tape.h"
+#include "engine/ops/row_moments.h"
 
 namespace tessera {
 
@@ -22,12 +23,14 @@ struct Conv2dOptions {
 };
 
 // Output [N, oh, ow, O], oh = (H + 2 padding - kh) / stride + 1, or 0 rows when the window does not fit. Keeps for
-// backward: x when the weights learn, the weights when x needs a gradient, the output when rectified.
-Variable conv2d(Tape& tape, const Conv2dInputs& inputs, const Conv2dOptions& options = {});
+// backward: x when the weights learn, the weights when x needs a gradient, the output when rectified. moments, unless
+// null, receives statistics of the output, per image: conv2d_group_norm is what wants them.
+Variable conv2d(Tape& tape, const Conv2dInputs& inputs, const Conv2dOptions& options = {},
+                RowMomentTensors* moments = nullptr);
 
 // The same weights on every level; the window must keep the size of a map (stride 1, odd window, padding half of it).
-// Gradients of weights are sums over levels, in order.
+// Gradients of weights are sums over levels, in order. Statistics are per level and image.
 Pyramid conv2d(Tape& tape, const Pyramid& x, const Variable& weight, const Variable& bias,
-               const Conv2dOptions& options = {});
+               const Conv2dOptions& options = {}, RowMomentTensors* moments = nullptr);
 
 }  // namespace tessera

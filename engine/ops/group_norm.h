@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/autograd/tape.h"
+#include "engine/ops/normalise_rows.h"
 
 namespace tessera {
 
@@ -14,10 +15,10 @@ struct GroupNormOptions {
   bool relu = false;
 };
 
-// x [N, H, W, C] -> [N, H, W, C]
+// x [N, H, W, C] -> [N, H, W, C]. conv2d_group_norm gives the source.
 Variable group_norm(Tape& tape, const Variable& x, const Variable& weight, const Variable& bias,
-                    const GroupNormOptions& options = {});
+                    const GroupNormOptions& options = {}, const NormalisedSource& source = {});
 Pyramid group_norm(Tape& tape, const Pyramid& x, const Variable& weight, const Variable& bias,
-                   const GroupNormOptions& options = {});
+                   const GroupNormOptions& options = {}, const NormalisedSource& source = {});
 
 }  // namespace tessera

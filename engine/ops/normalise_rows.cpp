@@ -6,7 +6,7 @@ namespace tessera {
 
 NormalisedRows normalise_rows(Tape& tape, const char* op, const Variable& x, const Variable& weight,
                               const Variable& bias, const std::vector<RowRange>& segments,
-                              const NormaliseRowsOptions& options) {
+                              const NormaliseRowsOptions& options, const NormalisedSource& source) {
   const int64_t channels = x.shape().back();
   TESSERA_CHECK(channels > 0 && options.groups > 0 && channels % options.groups == 0, "{} channels in {} groups",
                 channels, options.groups);
@@ -14,7 +14,8 @@ NormalisedRows normalise_rows(Tape& tape, const char* op, const Variable& x, con
                 weight.shape().to_string(), bias.shape().to_string(), channels);
   Context& context = tape.context();
   const int64_t segment_count = static_cast<int64_t>(segments.size());
-  Tensor y = Tensor::empty(context, x.shape(), DType::f32, op);
+  const bool in_place = source.overwrite && !tape.recording();
+  Tensor y = in_place ? x.value : Tensor::empty(context, x.shape(), DType::f32, op);
   Tensor mean = Tensor::empty(context, {segment_count, options.groups}, DType::f32, op);
   Tensor rstd = Tensor::empty(context, {segment_count, options.groups}, DType::f32, op);
   dispatch(context, [&](auto& backend) {
@@ -29,7 +30,8 @@ NormalisedRows normalise_rows(Tape& tape, const char* op, const Variable& x, con
                                  .channels = channels,
                                  .groups = options.groups,
                                  .epsilon = options.epsilon,
-                                 .relu = options.relu});
+                                 .relu = options.relu,
+                                 .moments = source.moments.pointers()});
   });
   Variable output = tape.record(
       op, {x, weight, bias}, y, {x.value, weight.value, bias.value, mean, rstd},

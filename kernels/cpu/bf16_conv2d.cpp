@@ -6,6 +6,7 @@
 #include "kernels/cpu/bf16_gather.h"
 #include "kernels/cpu/conv2d_gathers.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/row_moments.h"
 
 namespace tessera {
 
@@ -45,6 +46,26 @@ void pack_tiles(CpuContext& context, const GatheredProduct& product, const Bf16P
   }
 }
 
+// Statistics of the finished rows, in a pass of its own: the tiles of sums do not end where images do.
+void leave_moments(CpuContext& context, const Conv2dForwardArgs& args) {
+  constexpr int64_t kRows = 128;
+  const MomentParts parts = moment_parts(args.maps);
+  const int64_t channels = args.window.out_channels;
+  int64_t segment = 0;
+  for (const Conv2dMap& map : args.maps) {
+    const int64_t cells = map.out_height * map.out_width;
+    for (int64_t image = 0; image < map.images; ++image, ++segment) {
+      const float* y = args.y + (map.out_row + image * cells) * channels;
+      parallel_chunks(context, cells, kRows, [&](int64_t chunk, int64_t begin, int64_t end) {
+        const int64_t part = parts.begin(segment) + chunk;
+        float* mean = args.moments.values + part * 2 * channels;
+        column_moments(y + begin * channels, end - begin, channels, channels, mean, mean + channels);
+        args.moments.rows[part] = static_cast<int32_t>(end - begin);
+      });
+    }
+  }
+}
+
 }  // namespace
 
 bool bf16_applies(ConvMath math, int64_t channels) {
@@ -73,6 +94,7 @@ void bf16_conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args, Bf1
                transpose_words(rows, tile, kBf16Side * sizeof(uint32_t));
              });
   run_bf16_gather(context, product, args.scale, panels, weights.data(), path);
+  if (args.moments.rows != nullptr) leave_moments(context, args);
 }
 
 // Source channels are outputs, destination channels lie in a row: a tile is 16 pairs of rows.

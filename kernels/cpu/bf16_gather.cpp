@@ -211,7 +211,7 @@ void run_bf16_gather(CpuContext& context, const GatheredProduct& product, const 
   const auto count = static_cast<int64_t>(strips.size());
   // Small maps with many channels are also divided by channels.
   const int64_t parts = threads == 1 ? 1 : std::clamp<int64_t>(2 * threads / count, 1, units);
-  const bool stream = streams(product);
+  const bool stream = product.moments.rows == nullptr && streams(product);
   const int64_t each = ceil_div(values, kBf16Depth) * kBf16Depth;
   const int workers = static_cast<int>(std::min(threads, count * parts));
   Scratch<Bf16> memory(context, static_cast<size_t>(workers * each));

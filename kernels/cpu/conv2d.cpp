@@ -27,11 +27,13 @@ std::vector<WinogradMap> winograd_maps(std::span<const Conv2dMap> maps) {
 
 void conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
   const Conv2dWindow& window = args.window;
+  // Every path below fills in the parts that it uses.
+  if (args.moments.rows != nullptr) std::fill_n(args.moments.rows, moment_parts(args.maps).count(), 0);
   if (bf16_applies(args.math, window.group_in())) return bf16_conv2d_forward(context, args);
   if (winograd_applies(window)) {
     const WinogradProduct product{
-        window.in_channels, window.out_channels, window.padding, winograd_maps(args.maps), args.x, args.y,
-        args.bias,          args.residual,       args.relu};
+        window.in_channels, window.out_channels, window.padding, winograd_maps(args.maps), args.x, args.y, args.bias,
+        args.residual,      args.relu,           args.moments};
     if (winograd_pays(product)) {
       const int64_t depth = window.taps() * window.in_channels;
       run_winograd(context, product, {args.weight, depth, window.in_channels, 1, false, args.scale, nullptr});

@@ -9,10 +9,20 @@ GatheredProduct gather_of(const Conv2dForwardArgs& args) {
   for (int64_t v = 0; v < window.height; ++v) {
     for (int64_t u = 0; u < window.width; ++u) product.taps.push_back({v - window.padding, u - window.padding});
   }
+  // Statistics are those of an image: then it is a grid of its own.
+  const bool by_image = args.moments.rows != nullptr;
+  const MomentParts parts = moment_parts(args.maps);
+  product.moments = args.moments;
+  int64_t segment = 0;
   for (const Conv2dMap& map : args.maps) {
-    product.grids.push_back({map.images, map.out_height, map.out_width,            //
-                             map.out_row, map.out_height, map.out_width, 0, 0, 1,  //
-                             map.in_row, map.height, map.width, window.stride, 0, window.taps()});
+    for (int64_t image = 0; image < (by_image ? map.images : 1); ++image, ++segment) {
+      const int64_t in_row = map.in_row + image * map.height * map.width;
+      const int64_t out_row = map.out_row + image * map.out_height * map.out_width;
+      product.grids.push_back({by_image ? 1 : map.images, map.out_height, map.out_width,  //
+                               out_row, map.out_height, map.out_width, 0, 0, 1,           //
+                               in_row, map.height, map.width, window.stride, 0, window.taps(),
+                               by_image ? parts.begin(segment) : 0});
+    }
   }
   return product;
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/row_moments.h"
 
 namespace tessera {
 
@@ -342,6 +343,20 @@ void run_units(const GatheredProduct& product, const CellBlock& block, int64_t t
   }
 }
 
+// First destination channel of a unit; of the one behind the last, all channels.
+int64_t first_channel(const GatheredProduct& product, int64_t unit) {
+  return unit / product.blocks() * product.dest_channels + unit % product.blocks() * 2 * kLanes;
+}
+
+// Statistics of the rows of a task while a cache has them, of the channels of units [begin, end).
+void leave_moments(const GatheredProduct& product, const CellBlock& block, int64_t part, int64_t begin, int64_t end) {
+  const int64_t channels = product.groups * product.dest_channels, first = first_channel(product, begin);
+  float* mean = product.moments.values + part * 2 * channels + first;
+  column_moments(*block.dest(0) + first, block.count(), channels, first_channel(product, end) - first, mean,
+                 mean + channels);
+  if (begin == 0) product.moments.rows[part] = static_cast<int32_t>(block.count());
+}
+
 }  // namespace
 
 void run_gathered_product(CpuContext& context, const GatheredProduct& product, const float* packed) {
@@ -357,7 +372,7 @@ void run_gathered_product(CpuContext& context, const GatheredProduct& product, c
   if (count == 0 || units == 0) return;
   // Small maps with many channels are also divided by channels.
   const int64_t parts = context.threads() == 1 ? 1 : std::clamp<int64_t>(4 * context.threads() / count, 1, units);
-  const bool stream = streams(product);
+  const bool moments = product.moments.rows != nullptr, stream = !moments && streams(product);
   const std::vector<float> zeros(static_cast<size_t>(product.groups * product.source_channels), 0.0f);
 #pragma omp parallel num_threads(context.threads()) if (count * parts > 1)
   {
@@ -367,7 +382,9 @@ void run_gathered_product(CpuContext& context, const GatheredProduct& product, c
       const Task& task = tasks[static_cast<size_t>(i / parts)];
       const int64_t part = i % parts;
       block.gather(*task.grid, task.begin, std::min(kBlockCells, task.grid->cells() - task.begin));
-      run_units(product, block, task.grid->tap_begin, packed, units * part / parts, units * (part + 1) / parts, stream);
+      const int64_t begin = units * part / parts, end = units * (part + 1) / parts;
+      run_units(product, block, task.grid->tap_begin, packed, begin, end, stream);
+      if (moments) leave_moments(product, block, task.grid->first_part + task.begin / kBlockCells, begin, end);
     }
     if (stream) finish_streaming();
   }

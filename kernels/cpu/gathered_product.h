@@ -9,6 +9,7 @@
 
 #include "kernels/context.h"
 #include "kernels/cpu/vector.h"
+#include "kernels/row_moments.h"
 
 namespace tessera {
 
@@ -23,6 +24,7 @@ struct GatherGrid {
   int64_t dest_row, dest_height, dest_width, dest_y, dest_x, dest_step;
   int64_t source_row, source_height, source_width, source_step;
   int64_t tap_begin, tap_count;
+  int64_t first_part = 0;  // of the statistics of this grid, which then is one image and every cell of it
 
   int64_t cells() const { return images * height * width; }
 };
@@ -40,6 +42,7 @@ struct GatheredProduct {
   // this many, and a lane sums over the channels of its own small group: the packed block is
   // [taps][lane_group][kLanes].
   int64_t lane_group = 0;
+  RowMoments moments = {};  // of the destination: a part is a task. The caller has cleared `rows`
 
   // Packed weights: for each group and block of two registers of destination channels: [taps][source_channels][width],
   // missing channels are zero. The last block is one register wide where that holds its channels.

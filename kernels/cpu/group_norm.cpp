@@ -1,14 +1,17 @@
 // Rows are cut into chunks of fixed size that stay in the first-level cache. A chunk yields per-channel sums in float
 // (few rows, so the rounding is small); chunks are combined in double in their order, so results do not depend on the
 // number of threads. Statistics are two passes inside each chunk, mean first: one pass over memory, no cancellation.
+// Statistics that came with x take the place of that pass.
 #include "kernels/group_norm.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <stdexcept>
 #include <vector>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/row_moments.h"
 
 namespace tessera {
 
@@ -57,56 +60,6 @@ void for_each(const CpuContext& context, int64_t count, int64_t work, Body&& bod
     for (int64_t i = 0; i < count; ++i) body(i);
   } else {
     parallel_chunks(context, count, 1, [&](int64_t i, int64_t, int64_t) { body(i); });
-  }
-}
-
-// The loops below run over channels and, unrolled inside, over kRows rows at once: per-channel values are loaded and
-// stored once for that many rows.
-constexpr int kRows = 4;
-
-// Calls body.operator()<rows>(row) for pieces of kRows rows and single rows at the end.
-template <typename Body>
-void for_row_pieces(int64_t begin, int64_t end, Body&& body) {
-  int64_t row = begin;
-  for (; row + kRows <= end; row += kRows) body.template operator()<kRows>(row);
-  for (; row < end; ++row) body.template operator()<1>(row);
-}
-
-// Mean and sum of squared deviations of each channel of one chunk.
-void chunk_statistics(const float* x, int64_t rows, int64_t channels, float* mean, float* deviation) {
-  const float inverse = 1.0f / static_cast<float>(rows);
-  for (int64_t first = 0; first < channels; first += kBlock) {
-    const int64_t width = std::min(kBlock, channels - first);
-    float sum[kBlock] = {}, centre[kBlock], rest[kBlock] = {}, squares[kBlock] = {};
-    for_row_pieces(0, rows, [&]<int count>(int64_t row) {
-      const float* at = x + row * channels + first;
-#pragma omp simd
-      for (int64_t c = 0; c < width; ++c) {
-        float total = 0;
-        for (int r = 0; r < count; ++r) total += at[c + r * channels];
-        sum[c] += total;
-      }
-    });
-    for (int64_t c = 0; c < width; ++c) centre[c] = sum[c] * inverse;
-    for_row_pieces(0, rows, [&]<int count>(int64_t row) {
-      const float* at = x + row * channels + first;
-#pragma omp simd
-      for (int64_t c = 0; c < width; ++c) {
-        float total = 0, of_squares = 0;
-        for (int r = 0; r < count; ++r) {
-          const float centred = at[c + r * channels] - centre[c];
-          total += centred;
-          of_squares += centred * centred;
-        }
-        rest[c] += total;
-        squares[c] += of_squares;
-      }
-    });
-    // `rest` is what rounding left of the mean.
-    for (int64_t c = 0; c < width; ++c) {
-      mean[first + c] = centre[c] + rest[c] * inverse;
-      deviation[first + c] = std::max(0.0f, squares[c] - rest[c] * rest[c] * inverse);
-    }
   }
 }
 
@@ -189,29 +142,54 @@ void normalise_chunk(const GroupNormForwardArgs& args, const Chunk& chunk, const
   });
 }
 
+// The maker of x has counted every row.
+void check_moments(const GroupNormForwardArgs& args, const MomentParts& parts) {
+  for (int64_t segment = 0; segment < parts.segments(); ++segment) {
+    const int32_t* rows = args.moments.rows;
+    if (std::accumulate(rows + parts.begin(segment), rows + parts.end(segment), int64_t{0}) !=
+        args.segments[segment].count) {
+      throw std::logic_error("group norm: statistics of other rows than those of the segment");
+    }
+  }
+}
+
 }  // namespace
 
 void group_norm_forward(CpuContext& context, const GroupNormForwardArgs& args) {
   const int64_t channels = args.channels, size = channels / args.groups;
   const ChunkPlan plan(args.segments, args.segment_count, channels);
-  Scratch<float> partial(context, static_cast<size_t>(plan.size() * 2 * channels));
-  for_each(context, plan.size(), plan.elements, [&](int64_t index) {
-    const Chunk& chunk = plan.chunks[static_cast<size_t>(index)];
-    float* mean = partial.data() + index * 2 * channels;
-    chunk_statistics(args.x + chunk.begin * channels, chunk.rows, channels, mean, mean + channels);
-  });
+  const bool given = args.moments.rows != nullptr;
+  const MomentParts parts = given ? moment_parts(args.segments, args.segment_count) : MomentParts();
+  const auto parts_of = [&](int64_t segment) {
+    return given ? SegmentChunks{parts.begin(segment), parts.end(segment)} : plan.of_segment(segment);
+  };
+  Scratch<float> own(context, static_cast<size_t>(given ? 0 : plan.size() * 2 * channels));
+  const float* partial = given ? args.moments.values : own.data();
+  const auto rows_of = [&](int64_t part) {
+    return given ? args.moments.rows[part] : plan.chunks[static_cast<size_t>(part)].rows;
+  };
+  if (given) {
+    check_moments(args, parts);
+  } else {
+    for_each(context, plan.size(), plan.elements, [&](int64_t index) {
+      const Chunk& chunk = plan.chunks[static_cast<size_t>(index)];
+      float* mean = own.data() + index * 2 * channels;
+      column_moments(args.x + chunk.begin * channels, chunk.rows, channels, channels, mean, mean + channels);
+    });
+  }
 
   Scratch<float> coefficients(context, static_cast<size_t>(args.segment_count * 2 * channels));
   Scratch<double> sums(context, static_cast<size_t>(args.segment_count * 2 * channels));
   for_each(context, args.segment_count, plan.elements, [&](int64_t segment) {
-    const SegmentChunks chunks = plan.of_segment(segment);
+    const SegmentChunks chunks = parts_of(segment);
     const double count = static_cast<double>(std::max<int64_t>(1, args.segments[segment].count * size));
     double* total = sums.data() + segment * 2 * channels;  // per channel, then per group
     double* centre = total + channels;
     std::fill(total, total + channels, 0.0);
     for (int64_t i = chunks.begin; i < chunks.end; ++i) {
-      const float* mean = partial.data() + i * 2 * channels;
-      const double rows = static_cast<double>(plan.chunks[static_cast<size_t>(i)].rows);
+      if (rows_of(i) == 0) continue;
+      const float* mean = partial + i * 2 * channels;
+      const double rows = static_cast<double>(rows_of(i));
 #pragma omp simd
       for (int64_t c = 0; c < channels; ++c) total[c] += rows * mean[c];
     }
@@ -222,8 +200,9 @@ void group_norm_forward(CpuContext& context, const GroupNormForwardArgs& args) {
     }
     std::fill(total, total + channels, 0.0);
     for (int64_t i = chunks.begin; i < chunks.end; ++i) {
-      const float* mean = partial.data() + i * 2 * channels;
-      const double rows = static_cast<double>(plan.chunks[static_cast<size_t>(i)].rows);
+      if (rows_of(i) == 0) continue;
+      const float* mean = partial + i * 2 * channels;
+      const double rows = static_cast<double>(rows_of(i));
 #pragma omp simd
       for (int64_t c = 0; c < channels; ++c) {
         const double distance = mean[c] - centre[c];

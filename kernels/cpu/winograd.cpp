@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector.h"
+#include "kernels/cpu/winograd_moments.h"
 #include "kernels/cpu/winograd_tiles.h"
 #include "kernels/cpu/winograd_transforms.h"
 
@@ -26,6 +27,7 @@ constexpr int kNarrowRows = 8;           // rows of a register tile that is one 
 constexpr int64_t kWide = 2 * kLanes;
 static_assert(kLeastTiles % kTileRows == 0 && kLeastTiles % kNarrowRows == 0 && kBlockTiles % kLeastTiles == 0);
 static_assert(kChunkChannels % kWide == 0);
+static_assert(kLeastTiles % kRunTiles == 0);  // blocks divide no run
 
 int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
@@ -96,7 +98,8 @@ class TileBlock {
         source_step_(layout.source_element(most)),
         dest_step_(layout.dest_element(most)),
         source_(scratch),
-        sums_(scratch + kElements * source_step_) {}
+        sums_(scratch + kElements * source_step_),
+        moments_(product.moments, product.maps, product.dest_channels) {}
 
   // Destination channels [channel_begin, channel_end), multiples of kWide or the last.
   void run(int64_t begin, int64_t count, int64_t channel_begin, int64_t channel_end, const float* weights) {
@@ -109,7 +112,7 @@ class TileBlock {
     for (int64_t first = channel_begin; first < channel_end; first += layout_.chunk()) {
       const int64_t last = std::min(channel_end, first + layout_.chunk());
       for (int64_t element = 0; element < kElements; ++element) multiply(element, first, last, weights);
-      for (int64_t i = 0; i < count; ++i) store_tile(tiles_.at(begin + i), i, first, last - first);
+      store_tiles(begin, first, last - first);
     }
   }
 
@@ -147,7 +150,24 @@ class TileBlock {
     }
   }
 
-  void store_tile(const Tile& tile, int64_t row, int64_t first, int64_t channels) const {
+  void store_tiles(int64_t begin, int64_t first, int64_t channels) {
+    const bool moments = product_.moments.rows != nullptr;
+    if (!moments) {
+      for (int64_t i = 0; i < count_; ++i) store_tile<false>(tiles_.at(begin + i), i, first, channels);
+      return;
+    }
+    moments_.begin_channels(first, channels);
+    for (int64_t i = 0; i < count_; ++i) {
+      const Tile tile = tiles_.at(begin + i);
+      moments_.begin_tile(begin + i, tile);
+      store_tile<true>(tile, i, first, channels);
+      moments_.end_tile();
+    }
+    moments_.end_part();
+  }
+
+  template <bool moments>
+  void store_tile(const Tile& tile, int64_t row, int64_t first, int64_t channels) {
     const float* sums = sums_ + row * layout_.chunk();
     for (int64_t channel = 0; channel < channels; channel += kLanes) {
       float* to = product_.dest + tile.dest_row() * product_.dest_channels + first + channel;
@@ -155,10 +175,11 @@ class TileBlock {
       Vector cells[kOutputs][kOutputs];
       invert(sums + channel, cells);
       if (channels - channel >= kLanes) {
-        store_cells<true>(tile, cells, to, first + channel, kLanes);
+        store_cells<true, moments>(tile, cells, to, first + channel, kLanes);
       } else {
-        store_cells<false>(tile, cells, to, first + channel, channels - channel);
+        store_cells<false, moments>(tile, cells, to, first + channel, channels - channel);
       }
+      if (moments) moments_.add(channel, cells, tile.height(), tile.width());
     }
   }
 
@@ -189,8 +210,9 @@ class TileBlock {
     }
   }
 
-  template <bool Full>
-  [[gnu::always_inline]] void store_cells(const Tile& tile, const Vector (&cells)[kOutputs][kOutputs], float* to,
+  // Keep: the finished values replace the cells.
+  template <bool Full, bool Keep>
+  [[gnu::always_inline]] void store_cells(const Tile& tile, Vector (&cells)[kOutputs][kOutputs], float* to,
                                           int64_t channel, int64_t lanes) const {
     const auto load = [&](const float* from) { return Full ? load_vector(from) : load_lanes(from, lanes); };
     const Vector bias = product_.bias == nullptr ? Vector{} : load(product_.bias + channel);
@@ -199,6 +221,7 @@ class TileBlock {
       Vector value = cells[y][x] + bias;
       if (product_.residual != nullptr) value += load(product_.residual + (at - product_.dest));
       if (product_.relu) value = value < 0.0f ? Vector{} : value;  // keeps NaN
+      if (Keep) cells[y][x] = value;
       if (Full) {
         store_vector(at, value);
       } else {
@@ -214,6 +237,7 @@ class TileBlock {
   const int64_t source_step_, dest_step_;  // between elements
   float* source_;                          // [element][tile][source channel]
   float* sums_;                            // [element][tile][channel of the chunk]
+  TileMoments<kChunkChannels> moments_;
   int64_t count_ = 0;
 };
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "kernels/context.h"
+#include "kernels/row_moments.h"
 
 namespace tessera {
 
@@ -40,6 +41,7 @@ struct WinogradProduct {
   const float* bias = nullptr;
   const float* residual = nullptr;  // like dest
   bool relu = false;
+  RowMoments moments = {};  // of dest, a segment is an image of a map. The caller has cleared `rows`
 };
 
 // Weights as the caller has them: weight[dest * dest_step + tap * tap_step + source * source_step], tap 3 v + u; one of

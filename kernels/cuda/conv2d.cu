@@ -2,6 +2,8 @@
 // kernels (conv2d_gather_kernel.h, conv2d_weight_kernel.h; one file per precision) on operands that conv2d_operands.cu
 // laid out. Here is the kernel after them:
 //   combine_splits     sums partial results in order and applies the epilogue: 4 (splits + 1) bytes an element
+//   combine_rows       the same with statistics of the rows (kernels/row_moments.h), which a product that is whole
+//                      leaves itself
 #include "kernels/conv2d.h"
 
 #include <algorithm>
@@ -22,6 +24,7 @@ namespace tessera {
 namespace {
 
 constexpr int kThreads = 256;
+static_assert(kThreads == kMomentChannels * kMomentThreads);
 
 struct CombineArgs {
   const float* partial;  // [splits, split_stride]
@@ -34,16 +37,38 @@ struct CombineArgs {
   bool relu;
 };
 
+// Element `at`, written and returned.
+__device__ __forceinline__ float combine_element(const CombineArgs& args, int64_t at, int64_t channel) {
+  float sum = 0.0f;
+  for (int64_t split = 0; split < args.splits; ++split) sum += args.partial[split * args.split_stride + at];
+  if (args.scale != nullptr) sum *= args.scale[channel];
+  if (args.bias != nullptr) sum += args.bias[channel];
+  if (args.residual != nullptr) sum += args.residual[at];
+  const float value = args.relu && sum < 0.0f ? 0.0f : sum;
+  args.target[at] = value;
+  return value;
+}
+
 __global__ void __launch_bounds__(kThreads) combine_splits(const CombineArgs args) {
   for_each_element(args.count, [&](int64_t i) {
-    const int64_t at = args.first + i, channel = at / args.run % args.channels;
-    float sum = 0.0f;
-    for (int64_t split = 0; split < args.splits; ++split) sum += args.partial[split * args.split_stride + at];
-    if (args.scale != nullptr) sum *= args.scale[channel];
-    if (args.bias != nullptr) sum += args.bias[channel];
-    if (args.residual != nullptr) sum += args.residual[at];
-    args.target[at] = args.relu && sum < 0.0f ? 0.0f : sum;
+    const int64_t at = args.first + i;
+    combine_element(args, at, at / args.run % args.channels);
   });
+}
+
+// Block (x, y): rows 128 x ... of one image, channels 32 y ...
+__global__ void __launch_bounds__(kThreads)
+    combine_rows(const CombineArgs args, const RowMoments moments, int64_t first_part) {
+  const int64_t channel = int64_t{blockIdx.y} * kMomentChannels + threadIdx.x;
+  const int64_t first_row = int64_t{blockIdx.x} * kMomentRows, left = args.count / args.channels - first_row;
+  const int rows = static_cast<int>(left < kMomentRows ? left : kMomentRows);
+  const int64_t first = args.first + (first_row + threadIdx.y) * args.channels + channel;
+  const Moments of_chunk = chunk_moments(rows, channel < args.channels, [&](int i) {
+    return combine_element(args, first + int64_t{i} * kMomentThreads * args.channels, channel);
+  });
+  if (threadIdx.y != 0) return;
+  if (channel == 0) moments.rows[first_part + blockIdx.x] = rows;
+  if (channel < args.channels) of_chunk.store(moments.values, first_part + blockIdx.x, args.channels, channel);
 }
 
 int32_t to_int32(int64_t value) {
@@ -57,9 +82,42 @@ int32_t to_int32(int64_t value) {
 struct GatherCall {
   GatherArgs args{};
   std::vector<GatherMap> maps;
-  std::vector<std::pair<int64_t, int64_t>> targets;  // first row, rows
+  struct Target {
+    int64_t first_row, rows, first_part;
+  };
+  std::vector<Target> targets;
+  int64_t parts = 0;  // of args.moments
   bool chunks = false;
 };
+
+// Combines `splits` partial results (or adds an epilogue to one) over all rows of the call's targets.
+void combine(DeviceContext& context, const GatherCall& call, const GatherArgs& whole, const float* partial,
+             int64_t splits, int64_t split_stride) {
+  const int64_t channels = whole.target_channels;
+  for (const GatherCall::Target& target : call.targets) {
+    const int64_t count = target.rows * channels;
+    const CombineArgs args{partial,        whole.target,
+                           whole.scale,    whole.bias,
+                           whole.residual, split_stride,
+                           splits,         target.first_row * channels,
+                           count,          1,
+                           channels,       whole.relu};
+    if (whole.moments.rows == nullptr) {
+      launch(combine_splits, grid_for(count, kThreads), kThreads, 0, context, args);
+    } else {
+      const dim3 grid(static_cast<unsigned>(ceil_div<int64_t>(target.rows, kMomentRows)),
+                      static_cast<unsigned>(ceil_div<int64_t>(channels, kMomentChannels)));
+      launch(combine_rows, grid, dim3(kMomentChannels, kMomentThreads), 0, context, args, whole.moments,
+             target.first_part);
+    }
+  }
+}
+
+// No part is used until a kernel says so: how many are depends on the choice of tile.
+void clear_moments(DeviceContext& context, const GatherCall& call) {
+  if (call.args.moments.rows == nullptr) return;
+  memory_zero(context, call.args.moments.rows, static_cast<size_t>(call.parts) * sizeof(int32_t));
+}
 
 int rows_of(ConvTile tile) { return tile == ConvTile::m64n64 ? 64 : tile == ConvTile::m16n64 ? 16 : 128; }
 int columns_of(ConvTile tile) { return tile == ConvTile::m128n128 ? 128 : tile == ConvTile::m128n16 ? 16 : 64; }
@@ -106,18 +164,22 @@ int64_t rows_of_output(std::span<const Conv2dMap> maps) {
 }
 
 void launch_call(DeviceContext& context, GatherCall call, ConvMath math, const ConvChoice& choice) {
+  clear_moments(context, call);
   const GatherArgs whole = call.args;
   GatherArgs& args = call.args;
   args.column_tiles = ceil_div(args.target_group, columns_of(choice.tile));
   args.splits = std::max(1, choice.splits);
   int64_t target_rows = 0;
-  for (const auto& [first, rows] : call.targets) target_rows = std::max(target_rows, first + rows);
+  for (const GatherCall::Target& target : call.targets) {
+    target_rows = std::max(target_rows, target.first_row + target.rows);
+  }
   args.split_stride = args.splits > 1 ? target_rows * args.target_channels : 0;
   Scratch<float> partial(context, static_cast<size_t>(args.splits > 1 ? args.splits * args.split_stride : 0));
   if (args.splits > 1) {
     args.target = partial.data();
     args.scale = args.bias = args.residual = nullptr;
     args.relu = false;
+    args.moments = {};
   }
   args.pair_stores =
       args.target_group % 2 == 0 && args.split_stride % 2 == 0 && reinterpret_cast<uintptr_t>(args.target) % 8 == 0;
@@ -132,25 +194,18 @@ void launch_call(DeviceContext& context, GatherCall call, ConvMath math, const C
     to_int32(tiles * args.groups * args.column_tiles);
     launch_in(math, context, args, choice.tile, call.chunks, tiles);
   }
-  if (args.splits == 1) return;
-  for (const auto& [first, rows] : call.targets) {
-    const int64_t channels = args.target_channels, count = rows * channels;
-    launch(combine_splits, grid_for(count, kThreads), kThreads, 0, context,
-           CombineArgs{partial.data(), whole.target, whole.scale, whole.bias, whole.residual, args.split_stride,
-                       args.splits, first * channels, count, 1, channels, whole.relu});
-  }
+  if (args.splits > 1) combine(context, call, whole, partial.data(), args.splits, args.split_stride);
 }
 
 // What a library left out.
 void apply_epilogue(DeviceContext& context, const GatherCall& call) {
   const GatherArgs& args = call.args;
-  if (args.scale == nullptr && args.bias == nullptr && args.residual == nullptr && !args.relu) return;
-  for (const auto& [first, rows] : call.targets) {
-    const int64_t channels = args.target_channels, count = rows * channels;
-    launch(combine_splits, grid_for(count, kThreads), kThreads, 0, context,
-           CombineArgs{args.target, args.target, args.scale, args.bias, args.residual, 0, 1, first * channels, count, 1,
-                       channels, args.relu});
+  if (args.scale == nullptr && args.bias == nullptr && args.residual == nullptr && !args.relu &&
+      args.moments.rows == nullptr) {
+    return;
   }
+  clear_moments(context, call);
+  combine(context, call, args, args.target, 1, 0);
 }
 
 // Seconds of run(choice) on a GPU; the emulator has no clock.
@@ -215,30 +270,41 @@ GatherCall forward_call(const Conv2dForwardArgs& args, ConvMath math, const void
                .scale = args.scale,
                .bias = args.bias,
                .residual = args.residual,
+               .moments = args.moments,
                .source_channels = to_int32(window.groups * group_in),
                .target_channels = to_int32(window.out_channels),
                .source_group = to_int32(group_in),
                .target_group = to_int32(window.group_out()),
                .groups = to_int32(window.groups),
                .relu = args.relu};
+  // Statistics are those of an image: then it is a map of its own.
+  const bool by_image = args.moments.rows != nullptr;
+  const MomentParts parts = moment_parts(args.maps);
+  call.parts = parts.count();
+  int64_t segment = 0;
   for (const Conv2dMap& map : args.maps) {
     to_int32(map.in_rows());
     const int32_t padding = to_int32(window.padding);
-    call.maps.push_back({.source_row = map.in_row,
-                         .target_row = map.out_row,
-                         .source_height = to_int32(map.height),
-                         .source_width = to_int32(map.width),
-                         .rows = to_int32(map.out_rows()),
-                         .height = to_int32(map.out_height),
-                         .width = to_int32(map.out_width),
-                         .target_height = to_int32(map.out_height),
-                         .target_width = to_int32(map.out_width),
-                         .source_step = to_int32(window.stride),
-                         .source_y = -padding,
-                         .source_x = -padding,
-                         .taps_width = to_int32(window.width),
-                         .depth = to_int32(window.taps() * group_in)});
-    call.targets.emplace_back(map.out_row, map.out_rows());
+    const int64_t rows = by_image ? map.out_height * map.out_width : map.out_rows();
+    for (int64_t image = 0; image < (by_image ? map.images : 1); ++image, ++segment) {
+      const int64_t first_part = by_image ? parts.begin(segment) : 0, target_row = map.out_row + image * rows;
+      call.maps.push_back({.source_row = map.in_row + image * map.height * map.width,
+                           .target_row = target_row,
+                           .source_height = to_int32(map.height),
+                           .source_width = to_int32(map.width),
+                           .rows = to_int32(rows),
+                           .height = to_int32(map.out_height),
+                           .width = to_int32(map.out_width),
+                           .target_height = to_int32(map.out_height),
+                           .target_width = to_int32(map.out_width),
+                           .source_step = to_int32(window.stride),
+                           .source_y = -padding,
+                           .source_x = -padding,
+                           .taps_width = to_int32(window.width),
+                           .depth = to_int32(window.taps() * group_in),
+                           .first_part = to_int32(first_part)});
+      call.targets.push_back({target_row, rows, first_part});
+    }
   }
   call.chunks = in_16_bits(math) || aligned4(group_in, args.x, args.weight);
   return call;
@@ -296,7 +362,7 @@ GatherCall backward_data_call(const Conv2dBackwardDataArgs& args, ConvMath math,
                              .depth = to_int32(int64_t{row.taps} * column.taps * group_out)});
       }
     }
-    call.targets.emplace_back(map.in_row, map.in_rows());
+    call.targets.push_back({map.in_row, map.in_rows(), 0});
   }
   call.chunks = in_16_bits(math) || aligned4(group_out, args.dy);
   return call;

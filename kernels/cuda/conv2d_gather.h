@@ -11,6 +11,7 @@
 
 #include "kernels/conv2d_choice.h"
 #include "kernels/cuda/conv2d_operands.h"
+#include "kernels/cuda/row_moments.h"
 
 namespace tessera {
 inline namespace TESSERA_PORT {
@@ -26,6 +27,7 @@ struct GatherMap {
   int32_t taps_height = 0, taps_width = 0;
   int32_t depth = 0;  // taps * source_group
   int32_t first_tile = 0;
+  int32_t first_part = 0;  // of the statistics of this entry, which then is one image
 };
 
 inline constexpr int kMapsPerLaunch = 16;
@@ -37,6 +39,7 @@ struct GatherArgs {
   const float* scale;     // of target channels, or null
   const float* bias;      // or null
   const float* residual;  // like target, or null
+  RowMoments moments;     // of the target, a tile is a part; or null
   int64_t split_stride;
   int32_t source_channels, target_channels, source_group, target_group, groups;
   int32_t column_tiles;  // of a group

@@ -222,31 +222,54 @@ __global__ void __launch_bounds__(GatherShape<math, tile_m, tile_n, warp_m, warp
         [&](int n) {
           return ChannelPairEpilogue{epilogue_of(warp_column + n), epilogue_of(warp_column + n + 1)};
         },
-        [&](int m, int n, const ChannelPairEpilogue& epilogue, float first, float second) {
+        [&](int m, int n, const ChannelPairEpilogue& epilogue, float& first, float& second) {
           const int64_t place = places[warp_row + m] + warp_column + n;
           const int left = columns - warp_column - n;
           if (places[warp_row + m] < 0 || left <= 0) return;
-          const float y = epilogue.first(first, residual_of(place), args.relu);
+          first = epilogue.first(first, residual_of(place), args.relu);
           if (left == 1) {
-            target[place] = y;
+            target[place] = first;
             return;
           }
-          const float z = epilogue.second(second, residual_of(place + 1), args.relu);
+          second = epilogue.second(second, residual_of(place + 1), args.relu);
           if (args.pair_stores) {
-            *reinterpret_cast<float2*>(target + place) = make_float2(y, z);
+            *reinterpret_cast<float2*>(target + place) = make_float2(first, second);
           } else {
-            target[place] = y;
-            target[place + 1] = z;
+            target[place] = first;
+            target[place + 1] = second;
           }
         });
   } else {
     product.visit([&](int n) { return epilogue_of(warp_column + n); },
-                  [&](int m, int n, const ChannelEpilogue& epilogue, float sum) {
+                  [&](int m, int n, const ChannelEpilogue& epilogue, float& value) {
                     const int64_t place = places[warp_row + m];
                     if (place < 0 || warp_column + n >= columns) return;
                     const int64_t at = place + warp_column + n;
-                    target[at] = epilogue(sum, residual_of(at), args.relu);
+                    value = epilogue(value, residual_of(at), args.relu);
+                    target[at] = value;
                   });
+  }
+  if (args.moments.rows == nullptr) return;
+
+  // Statistics: of the warps, then of the tile.
+  constexpr int kWarpsM = tile_m / warp_m;
+  auto* of_warps = reinterpret_cast<float2*>(places + tile_m);  // [kWarpsM][tile_n]
+  static_assert(tile_m * 8 + kWarpsM * tile_n * 8 <= Shape::kStages * Shape::kStageBytes);
+  const int tile_rows = min(tile_m, map.rows - first_m);
+  const auto rows_of = [&](int of_warp) { return max(0, min(warp_m, tile_rows - of_warp * warp_m)); };
+  product.column_moments(rows_of(warp_row / warp_m), [&](int n, float mean, float deviation) {
+    of_warps[warp_row / warp_m * tile_n + warp_column + n] = make_float2(mean, deviation);
+  });
+  __syncthreads();
+  const int part = map.first_part + row_tile - map.first_tile;
+  if (channel == 0 && threadIdx.x == 0) args.moments.rows[part] = tile_rows;
+  for (int n = static_cast<int>(threadIdx.x); n < min(tile_n, columns); n += Shape::kThreads) {
+    Moments moments;
+    for (int at = 0; at < kWarpsM; ++at) {
+      const float2 of_warp = of_warps[at * tile_n + n];
+      moments.join(static_cast<float>(rows_of(at)), of_warp.x, of_warp.y);
+    }
+    moments.store(args.moments.values, part, args.target_channels, channel + n);
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "kernels/cuda/conv2d_operands.h"
 #include "kernels/cuda/tensor_core.h"
+#include "kernels/cuda/warp.h"
 
 namespace tessera {
 inline namespace TESSERA_PORT {
@@ -27,9 +28,33 @@ __device__ __forceinline__ float2 unpack_halves(uint32_t pair) {
   return make_float2(to_float(reinterpret_cast<const half&>(low)), to_float(reinterpret_cast<const half&>(high)));
 }
 
+struct ColumnMoments {
+  float mean, deviation;  // sum of squared deviations
+};
+
+// Of the values of a column in the first `rows` rows of a warp. for_each(use) calls use(row, value) for the lane's own;
+// lanes with the same remainder by `columns` share a column, and get its result.
+template <int columns, typename ForEach>
+__device__ __forceinline__ ColumnMoments moments_of_column(int rows, ForEach&& for_each) {
+  const auto total = [&](auto&& of) {
+    float sum = 0.0f;
+    for_each([&](int row, float value) { sum += row < rows ? of(value) : 0.0f; });
+#pragma unroll
+    for (int distance = columns; distance < 32; distance *= 2) sum += __shfl_xor_sync(kWholeWarp, sum, distance);
+    return sum;
+  };
+  const float inverse = rows > 0 ? 1.0f / static_cast<float>(rows) : 0.0f;
+  const float centre = total([](float value) { return value; }) * inverse;
+  // What rounding left of the mean.
+  const float rest = total([centre](float value) { return value - centre; });
+  const float squares = total([centre](float value) { return (value - centre) * (value - centre); });
+  return {centre + rest * inverse, squares - rest * rest * inverse};
+}
+
 // Sums of a warp's part of a tile. visit(prepare, use) calls, for each of the lane's columns n, column = prepare(n) and
 // use(m, n, column, value) for its rows m; with tensor cores for pairs of columns, use(m, n, columns, value at n, value
-// at n + 1), n even.
+// at n + 1), n even. use may change the values. column_moments(rows, use) calls, in one lane for each column n, use(n,
+// mean, sum of squared deviations) of the values in the warp's first `rows` rows; all lanes take part.
 template <ConvMath math, int warp_m, int warp_n>
 class DepthProduct {
   static constexpr int kM = warp_m / 16, kN = warp_n / 8;
@@ -97,7 +122,7 @@ class DepthProduct {
   }
 
   template <typename Prepare, typename Use>
-  __device__ __forceinline__ void visit(Prepare&& prepare, Use&& use) const {
+  __device__ __forceinline__ void visit(Prepare&& prepare, Use&& use) {
     const int lane = static_cast<int>(threadIdx.x) & 31;
 #pragma unroll
     for (int j = 0; j < kN; ++j) {
@@ -109,6 +134,25 @@ class DepthProduct {
         for (int row = 0; row < 2; ++row) {
           use(16 * i + 8 * row + lane / 4, n, columns, sums_[i][j][2 * row], sums_[i][j][2 * row + 1]);
         }
+      }
+    }
+  }
+
+  template <typename Use>
+  __device__ __forceinline__ void column_moments(int rows, Use&& use) const {
+    const int lane = static_cast<int>(threadIdx.x) & 31;
+#pragma unroll
+    for (int j = 0; j < kN; ++j) {
+#pragma unroll
+      for (int side = 0; side < 2; ++side) {
+        const ColumnMoments of_column = moments_of_column<4>(rows, [&](auto&& visit_value) {
+#pragma unroll
+          for (int i = 0; i < kM; ++i) {
+#pragma unroll
+            for (int row = 0; row < 2; ++row) visit_value(16 * i + 8 * row + lane / 4, sums_[i][j][2 * row + side]);
+          }
+        });
+        if (lane < 4) use(8 * j + 2 * lane + side, of_column.mean, of_column.deviation);
       }
     }
   }
@@ -156,7 +200,7 @@ class DepthProduct<ConvMath::fp32, warp_m, warp_n> {
   }
 
   template <typename Prepare, typename Use>
-  __device__ __forceinline__ void visit(Prepare&& prepare, Use&& use) const {
+  __device__ __forceinline__ void visit(Prepare&& prepare, Use&& use) {
     const int lane = static_cast<int>(threadIdx.x) & 31;
 #pragma unroll
     for (int j = 0; j < kN; ++j) {
@@ -164,6 +208,19 @@ class DepthProduct<ConvMath::fp32, warp_m, warp_n> {
       const auto column = prepare(n);
 #pragma unroll
       for (int i = 0; i < kM; ++i) use(lane / 8 + 4 * i, n, column, sums_[i][j]);
+    }
+  }
+
+  template <typename Use>
+  __device__ __forceinline__ void column_moments(int rows, Use&& use) const {
+    const int lane = static_cast<int>(threadIdx.x) & 31;
+#pragma unroll
+    for (int j = 0; j < kN; ++j) {
+      const ColumnMoments of_column = moments_of_column<8>(rows, [&](auto&& visit_value) {
+#pragma unroll
+        for (int i = 0; i < kM; ++i) visit_value(lane / 8 + 4 * i, sums_[i][j]);
+      });
+      if (lane < 8) use(8 * j + lane, of_column.mean, of_column.deviation);
     }
   }
 

@@ -1,8 +1,9 @@
 // Rows are cut into chunks of at most 128 rows of one segment. A block of 32 x 8 threads owns a chunk and 32 channels:
 // lane = channel, so a warp reads 128 consecutive bytes; each thread keeps its 16 values in registers.
-//   forward:  per-channel mean and squared deviations of every chunk (x read once)
+//   forward:  per-channel mean and squared deviations of every chunk (x read once), unless the kernel that made x left
+//             them (kernels/row_moments.h)
 //          -> mean and rstd of every segment and group, chunks combined in double in a fixed order
-//          -> y (x read again, y written): 12 bytes per element, bandwidth is the limit
+//          -> y (x read again, y written): 12 bytes per element, 8 with statistics given; bandwidth is the limit
 //   backward: per-channel sums of g and g * xh of every chunk (x, dy read)
 //          -> sums per segment and group; dweight, dbias over all chunks
 //          -> dx (x, dy read again, dx written): 20 bytes per element
@@ -11,14 +12,15 @@
 
 #include <vector>
 
+#include "kernels/cuda/row_moments.h"
 #include "kernels/cuda/warp.h"
 
 namespace tessera {
 
 namespace {
 
-constexpr int kChannels = 32, kRowThreads = 8, kThreads = kChannels * kRowThreads;
-constexpr int kRowsPerThread = 16, kChunkRows = kRowThreads * kRowsPerThread;
+constexpr int kChannels = kMomentChannels, kRowThreads = kMomentThreads, kThreads = kChannels * kRowThreads;
+constexpr int kChunkRows = kMomentRows;
 constexpr int kCombineThreads = 128;
 
 struct Chunk {
@@ -67,57 +69,30 @@ struct ChunkThread {
   __device__ int64_t row(int i) const { return chunk.begin + threadIdx.y + int64_t{i} * kRowThreads; }
 };
 
-// Mean and squared deviations per chunk and channel: partial [chunks, 2, C].
+// Statistics of the chunks.
 __global__ void __launch_bounds__(kThreads)
-    chunk_statistics(const float* x, const Chunk* chunks, int64_t channels, float* partial) {
-  SHARED(means, float[kRowThreads][kChannels]);
-  SHARED(deviations, float[kRowThreads][kChannels]);
+    chunk_statistics(const float* x, const Chunk* chunks, int64_t channels, RowMoments to) {
   const ChunkThread at(chunks, channels);
-  float value[kRowsPerThread], sum = 0.0f;
-#pragma unroll
-  for (int i = 0; i < kRowsPerThread; ++i) {
-    value[i] = i < at.rows ? x[at.row(i) * channels + at.channel] : 0.0f;
-    sum += value[i];
-  }
-  const float inverse = at.rows > 0 ? 1.0f / static_cast<float>(at.rows) : 0.0f, centre = sum * inverse;
-  float rest = 0.0f, squares = 0.0f;  // rest: what rounding left of the mean
-#pragma unroll
-  for (int i = 0; i < kRowsPerThread; ++i) {
-    const float centred = i < at.rows ? value[i] - centre : 0.0f;
-    rest += centred;
-    squares += centred * centred;
-  }
-  means[threadIdx.y][threadIdx.x] = centre + rest * inverse;
-  deviations[threadIdx.y][threadIdx.x] = squares - rest * rest * inverse;
-  __syncthreads();
-  if (threadIdx.y != 0 || !at.inside) return;
-
-  const auto rows_of = [&](int y) {
-    return y < at.chunk.rows ? static_cast<float>((at.chunk.rows - y + kRowThreads - 1) / kRowThreads) : 0.0f;
-  };
-  float mean = 0.0f, deviation = 0.0f;
-  for (int y = 0; y < kRowThreads; ++y) mean += rows_of(y) * means[y][threadIdx.x];
-  mean /= static_cast<float>(at.chunk.rows);
-  for (int y = 0; y < kRowThreads; ++y) {
-    const float distance = means[y][threadIdx.x] - mean;
-    deviation += deviations[y][threadIdx.x] + rows_of(y) * distance * distance;
-  }
-  float* of_chunk = partial + int64_t{blockIdx.x} * 2 * channels;
-  of_chunk[at.channel] = mean;
-  of_chunk[channels + at.channel] = deviation > 0.0f ? deviation : 0.0f;
+  const Moments moments =
+      chunk_moments(at.chunk.rows, at.inside, [&](int i) { return x[at.row(i) * channels + at.channel]; });
+  if (threadIdx.y != 0) return;
+  if (at.channel == 0) to.rows[blockIdx.x] = at.chunk.rows;
+  if (at.inside) moments.store(to.values, blockIdx.x, channels, at.channel);
 }
 
-// Block (segment, group): combines the chunks of the segment.
+// Block (segment, group): combines the parts of the segment, parts[segment] ... parts[segment + 1] - 1.
 __global__ void __launch_bounds__(kCombineThreads)
-    group_statistics(const float* partial, DevicePlan plan, int64_t channels, int64_t groups, float epsilon,
+    group_statistics(RowMoments moments, const int64_t* parts, int64_t channels, int64_t groups, float epsilon,
                      float* mean_out, float* rstd_out) {
   const int64_t segment = blockIdx.x / groups, group = blockIdx.x % groups, size = channels / groups;
-  const int64_t first = plan.first_chunk[segment], count = (plan.first_chunk[segment + 1] - first) * size;
+  const int64_t first = parts[segment], count = (parts[segment + 1] - first) * size;
   const auto visit = [&](auto&& use) {
     for (int64_t i = threadIdx.x; i < count; i += kCombineThreads) {
-      const int64_t chunk = first + i / size, channel = group * size + i % size;
-      const float* of_chunk = partial + chunk * 2 * channels;
-      use(static_cast<double>(plan.chunks[chunk].rows), of_chunk[channel], of_chunk[channels + channel]);
+      const int64_t part = first + i / size, channel = group * size + i % size;
+      const int32_t rows = moments.rows[part];
+      if (rows == 0) continue;
+      const float* of_part = moments.values + part * 2 * channels;
+      use(static_cast<double>(rows), of_part[channel], of_part[channels + channel]);
     }
   };
   double sum = 0.0, elements = 0.0;
@@ -275,13 +250,24 @@ constexpr dim3 chunk_block() { return dim3(kChannels, kRowThreads); }
 void group_norm_forward(DeviceContext& context, const GroupNormForwardArgs& args) {
   const ChunkPlan plan(args.segments, args.segment_count);
   const DeviceArray<Chunk> chunks(context, plan.chunks.data(), plan.size());
-  const DeviceArray<int64_t> first_chunk(context, plan.first_chunk.data(), args.segment_count + 1);
-  Scratch<float> partial(context, static_cast<size_t>(plan.size() * 2 * args.channels));
   const dim3 grid = chunk_grid(plan, args.channels);
-  launch(chunk_statistics, grid, chunk_block(), 0, context, args.x, chunks.data(), args.channels, partial.data());
-  launch(group_statistics, static_cast<unsigned>(args.segment_count * args.groups), kCombineThreads, 0, context,
-         partial.data(), DevicePlan{chunks.data(), first_chunk.data()}, args.channels, args.groups, args.epsilon,
-         args.mean, args.rstd);
+  const auto combine = [&](const RowMoments& moments, const std::vector<int64_t>& first_part) {
+    const DeviceArray<int64_t> parts(context, first_part.data(), args.segment_count + 1);
+    launch(group_statistics, static_cast<unsigned>(args.segment_count * args.groups), kCombineThreads, 0, context,
+           moments, parts.data(), args.channels, args.groups, args.epsilon, args.mean, args.rstd);
+  };
+  if (args.moments.rows != nullptr) {
+    const MomentParts parts = moment_parts(args.segments, args.segment_count);
+    std::vector<int64_t> first_part;
+    for (int64_t segment = 0; segment <= args.segment_count; ++segment) first_part.push_back(parts.begin(segment));
+    combine(args.moments, first_part);
+  } else {
+    Scratch<int32_t> rows(context, static_cast<size_t>(plan.size()));
+    Scratch<float> values(context, static_cast<size_t>(plan.size() * 2 * args.channels));
+    const RowMoments moments{rows.data(), values.data()};
+    launch(chunk_statistics, grid, chunk_block(), 0, context, args.x, chunks.data(), args.channels, moments);
+    combine(moments, plan.first_chunk);
+  }
   launch(args.relu ? normalise<true> : normalise<false>, grid, chunk_block(), 0, context, args, chunks.data());
 }
 

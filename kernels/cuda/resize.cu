@@ -131,21 +131,28 @@ __global__ void __launch_bounds__(kRowThreads) nearest_kernel(ResizeForwardArgs 
   });
 }
 
+// floor(dst * in / out) == i  <=>  ceil(i * out / in) <= dst < ceil((i + 1) * out / in). The second bound follows from
+// the remainder of the first, in 32 bits: divisions of 64 bits are calls, and values that live across them cost
+// registers.
+__device__ __forceinline__ Readers nearest_readers(int64_t i, int64_t in, int64_t out) {
+  const int64_t whole = i * out / in;
+  const uint32_t rest = static_cast<uint32_t>(i * out - whole * in);
+  const uint32_t last = (rest + static_cast<uint32_t>(out) + static_cast<uint32_t>(in) - 1) / static_cast<uint32_t>(in);
+  return {static_cast<int32_t>(whole + (rest != 0)), static_cast<int32_t>(whole + last)};
+}
+
 template <int width>
 __global__ void __launch_bounds__(kRowThreads) nearest_gradient(ResizeBackwardArgs args) {
   using Vector = Channels<width>;
   const ResizeExtents& at = args.extents;
   for_each_row_vector(at.images * at.in_height * at.in_width, at.channels / width, [&](int64_t pixel, int64_t v) {
     const Place place = place_of(pixel, at.in_height, at.in_width);
-    // floor(dst * in / out) == y  <=>  ceil(y * out / in) <= dst < ceil((y + 1) * out / in)
-    const int64_t top = ceil_div(place.y * at.out_height, at.in_height);
-    const int64_t bottom = ceil_div((place.y + 1) * at.out_height, at.in_height);
-    const int64_t left = ceil_div(place.x * at.out_width, at.in_width);
-    const int64_t right = ceil_div((place.x + 1) * at.out_width, at.in_width);
+    const Readers rows = nearest_readers(place.y, at.in_height, at.out_height);
+    const Readers columns = nearest_readers(place.x, at.in_width, at.out_width);
     const float* image = args.dy + place.image * at.out_height * at.out_width * at.channels + v * width;
     Vector sum = Vector::filled(0.0f);
-    for (int64_t y = top; y < bottom; ++y) {
-      for (int64_t x = left; x < right; ++x) {
+    for (int64_t y = rows.begin; y < rows.end; ++y) {
+      for (int64_t x = columns.begin; x < columns.end; ++x) {
         sum = added(sum, 1.0f, Vector::load(image + (y * at.out_width + x) * at.channels));
       }
     }

@@ -290,6 +290,7 @@ void Executor::run(const LaunchShape& shape, void (*body)(void*), void* argument
   std::lock_guard lock(execution.mutex);
   const OpenMemory open(gate_);
   if (current_execution != nullptr) throw std::logic_error("a kernel launched a kernel");
+  launched_from_.emplace(shape.file, shape.line);
   execution.shape = shape;
   execution.body = body;
   execution.arguments = arguments;

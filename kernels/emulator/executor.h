@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/context.h"
@@ -43,11 +46,15 @@ class Executor {
   using Steps = std::vector<std::function<void()>>;
   void record_to(Steps* steps) { steps_ = steps; }  // null: run again
 
+  // Files and lines of the launches that ran, for who asks what a test has reached.
+  const std::set<std::pair<std::string, int>>& launched_from() const { return launched_from_; }
+
  private:
   void run(const LaunchShape& shape, void (*body)(void*), void* arguments);
 
   MemoryGate* gate_;
   Steps* steps_ = nullptr;
+  std::set<std::pair<std::string, int>> launched_from_;
   std::unique_ptr<Execution> execution_;
 };
 

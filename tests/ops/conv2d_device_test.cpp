@@ -110,6 +110,13 @@ const Problem kProblems[] = {
     {{{1, 10, 13, 36, 132, 1, 1, 1, 0, 1}}}, {{{1, 4, 3, 10, 6, 1, 1, 2, 0, 1}}},
 };
 
+// Small enough for the race checker, which runs no other of these.
+TEST(Conv2dDevice, SmallMapInEveryTileAndPrecision) {
+  const Problem problem{{{2, 4, 5, 12, 20, 3, 3, 2, 1, 1}}};
+  check_gather(problem, kGatherTiles, kSplits, kAllMath);
+  check_weight(problem, kWeightTiles, kSplits, kAllMath);
+}
+
 TEST(Conv2dDevice, EveryTileAndPrecisionAgreesWithOracle) {
   for (const Problem& problem : kProblems) check_gather(problem, kGatherTiles, kSplits, kAllMath);
 }

@@ -137,6 +137,13 @@ void check_case(const BinarizeCase& at, int random, const std::string& name) {
   for_each_backend([&](Context& context) { expect_masks(context, at, objects, boxes, name); });
 }
 
+// Small enough for the race checker.
+TEST(GridBinarize, SmallMaps) {
+  for (const int channels : {7, 16}) {
+    check_case(make_case(5, 6, channels, 2, 8, {40, 48, 40, 48}, 51), 1, fmt::format("small, C {}", channels));
+  }
+}
+
 TEST(GridBinarize, EveryGridSize) {
   for (const int k : {1, 2, 3, 4, 5}) {
     check_case(make_case(12, 16, 16, k, 8, {96, 128, 96, 128}, 51), 12, fmt::format("k {}", k));

@@ -65,6 +65,11 @@ void check_case(const GridSegmentationCase& at, const std::string& name) {
       {.jacobian_limit = 120});
 }
 
+// Small enough for the race checker.
+TEST(GridSegmentationLoss, SmallGrids) {
+  for (const int channels : {3, 8, 16}) check_case(mixed_case(2, channels, 8, false), fmt::format("C {}", channels));
+}
+
 TEST(GridSegmentationLoss, AgreesWithOracle) {
   for (const bool literal : {false, true}) {
     for (const int k : {1, 2, 3, 4, 5}) {

@@ -6,11 +6,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <sstream>
 
 #include "engine/core/device.h"
 #include "engine/core/dispatch.h"
 #include "engine/core/rng.h"
+#include "kernels/emulator/executor.h"
 #include "tests/ops/guarded_allocator.h"
 
 namespace tessera::testing_support {
@@ -110,6 +112,16 @@ std::vector<std::unique_ptr<Context>> backends_under_test() {
   return contexts;
 }
 
+// TESSERA_LAUNCHES=FILE: which launches the tests have reached, for tools/run_tsan.sh.
+void note_launches(Context& context) {
+  const char* file = std::getenv("TESSERA_LAUNCHES");
+  if (file == nullptr || context.backend() != Backend::emulated) return;
+  std::ofstream out(file, std::ios::app);
+  for (const auto& [name, line] : static_cast<EmulatedContext&>(context).executor().launched_from()) {
+    out << name << ":" << line << "\n";
+  }
+}
+
 }  // namespace
 
 void for_each_backend(const std::function<void(Context&)>& test) {
@@ -121,6 +133,7 @@ void for_each_backend(const std::function<void(Context&)>& test) {
     } catch (const MissingKernel& error) {
       missing = std::string(backend_name(context->backend())) + ": " + error.what();
     }
+    note_launches(*context);
   }
   if (!missing.empty()) GTEST_SKIP() << missing;
 }
