@@ -37,8 +37,9 @@ fuzz_one() {
   mkdir -p "$folder/$name/corpus" "$folder/$name/seeds"
   "$folder/${name}_fuzz" --write-seeds "$folder/$name/seeds"
   while IFS= read -r begin; do [[ ! -d $begin ]] || more+=("$begin"); done < <(more_seeds "$name")
-  # A file that the disk or the size makes slow says nothing about the parser: inputs stay small.
-  "$folder/${name}_fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 \
+  # Inputs stay small: a large picture that takes its time says nothing. The time-out is generous, for it is of the clock
+  # on the wall and other programs run as well.
+  "$folder/${name}_fuzz" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 \
     -artifact_prefix="$folder/$name/" "$folder/$name/corpus" "$folder/$name/seeds" "${more[@]}" >"$log" 2>&1 || status=$?
   awk -v name="$name" -v status="$status" '
     / cov: / { for (i = 1; i < NF; ++i) if ($i == "cov:") covered = $(i + 1) }
