@@ -16,7 +16,7 @@ namespace tessera {
 struct Rle {
   int height = 0;
   int width = 0;
-  std::vector<uint32_t> counts;  // sums to height * width; no zero but possibly the first one
+  std::vector<uint32_t> counts;  // sum to height * width; zeros: the first one, and in files any
 
   bool operator==(const Rle&) const = default;
 };
