@@ -235,7 +235,7 @@ int check_bench_ops(const CommonOptions& common, const BenchOptions& options, Co
     print_comparisons(comparisons, name);
   }
   const bool all = std::all_of(comparisons.begin(), comparisons.end(), [](const auto& row) { return row.agrees(); });
-  return static_cast<int>(all ? ExitCode::ok : ExitCode::internal);
+  return static_cast<int>(all ? ExitCode::ok : ExitCode::check_failed);
 }
 
 int run_bench_ops(const CommonOptions& common, const BenchOptions& options) {
