@@ -19,12 +19,14 @@ ops+=':DynamicConv.AgreesWithOracle:MaskBinaryCross*:MaskCandidates*:MaskEnlarge
 ops+=':Sgd.TwoSteps*:AdamW.*Hand*:FiniteCheck*:Philox*'
 launches=$(mktemp -d)
 trap 'rm -rf "$launches"' EXIT
+# Some tests of ops call the CPU backend with threads of their own.
+printf 'race:%s\n' tessera::parallel_for tessera::parallel_chunks libgomp.so >"$launches/suppressions"
 shards=$(nproc)
 pids=()
 for ((shard = 0; shard < shards; shard++)); do
   GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard OMP_NUM_THREADS=1 TESSERA_BACKENDS=emulated \
     TESSERA_EMULATOR=shuffled TESSERA_LAUNCHES=$launches/$shard.places \
-    TSAN_OPTIONS='halt_on_error=1 exitcode=66 atexit_sleep_ms=0' \
+    TSAN_OPTIONS="halt_on_error=1 exitcode=66 atexit_sleep_ms=0 suppressions=$launches/suppressions" \
     "$binary" --gtest_brief=1 --gtest_filter="$filter:$ops:${2:-}-*ThreadCount*:*NumberOfThreads*" \
     >"$launches/$shard.log" 2>&1 &
   pids+=($!)
