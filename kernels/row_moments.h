@@ -4,6 +4,7 @@
 // Pairwise Algorithm for Computing Sample Variances", 1979): no difference of sums of squares is ever taken.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

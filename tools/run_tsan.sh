@@ -19,12 +19,14 @@ ops+=':DynamicConv.AgreesWithOracle:MaskBinaryCross*:MaskCandidates*:MaskEnlarge
 ops+=':Sgd.TwoSteps*:AdamW.*Hand*:FiniteCheck*:Philox*'
 launches=$(mktemp -d)
 trap 'rm -rf "$launches"' EXIT
+# Some tests of ops call the CPU backend with threads of their own.
+printf 'race:%s\n' tessera::parallel_for tessera::parallel_chunks libgomp.so >"$launches/suppressions"
 shards=$(nproc)
 pids=()
 for ((shard = 0; shard < shards; shard++)); do
   GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard OMP_NUM_THREADS=1 TESSERA_BACKENDS=emulated \
     TESSERA_EMULATOR=shuffled TESSERA_LAUNCHES=$launches/$shard.places \
-    TSAN_OPTIONS='halt_on_error=1 exitcode=66 atexit_sleep_ms=0' \
+    TSAN_OPTIONS="halt_on_error=1 exitcode=66 atexit_sleep_ms=0 suppressions=$launches/suppressions" \
     "$binary" --gtest_brief=1 --gtest_filter="$filter:$ops:${2:-}-*ThreadCount*:*NumberOfThreads*" \
     >"$launches/$shard.log" 2>&1 &
   pids+=($!)
@@ -37,14 +39,15 @@ mapfile -t sources < <(find kernels/cuda -name '*.cu' -o -name '*.h' ! -name lan
 # Statements that launch, from their first to their last line, none of whose lines was launched from. Launches from a
 # site that a caller passes on are the caller's.
 awk '
-  FILENAME ~ /\.places$/ { reached[$0] = 1; next }
-  FNR == 1 { begin = 0 }
+  FILENAME ~ /\.places$/ { sub(/^\.\//, ""); reached[$0] = 1; next }
+  FNR == 1 { begin = exempt = 0 }
+  /\/\/ Not on the emulator/ { exempt = FNR + 1 }
   begin == 0 && /(^|[^_[:alnum:]:])launch(_cooperative)?\(/ && !/^ *\/\// { begin = FNR; text = "" }
   begin > 0 {
     text = text $0
     if (/;[[:space:]]*$/) {
       for (line = begin; line <= FNR; line++) if ((FILENAME ":" line) in reached) begin = 0
-      if (begin > 0 && text !~ /[(, ]site[,)]/) { printf "no race check: %s:%d: launch was not reached\n", FILENAME, begin; missing = 1 }
+      if (begin > 0 && begin != exempt && text !~ /[(, ]site[,)]/) { printf "no race check: %s:%d: launch was not reached\n", FILENAME, begin; missing = 1 }
       begin = 0
     }
   }

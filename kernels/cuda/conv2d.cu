@@ -486,6 +486,7 @@ void run_backward_weight(DeviceContext& context, const Conv2dBackwardWeightArgs&
         offer.run(source);
         if (args.scale == nullptr) return;
         const int64_t elements = window.weight_elements();
+        // Not on the emulator, which has no libraries.
         launch(combine_splits, grid_for(elements, kThreads), kThreads, 0, context,
                CombineArgs{args.dweight, args.dweight, args.scale, nullptr, nullptr, elements, 1, 0, elements,
                            window.taps() * window.group_in(), window.out_channels, false});

@@ -142,6 +142,8 @@ TEST(GridBinarize, SmallMaps) {
   for (const int channels : {7, 16}) {
     check_case(make_case(5, 6, channels, 2, 8, {40, 48, 40, 48}, 51), 1, fmt::format("small, C {}", channels));
   }
+  // Map positions further apart than pixels: another kernel.
+  check_case(make_case(8, 11, 4, 2, 8, {6, 8, 64, 86}, 57), 1, "small, far below the map");
 }
 
 TEST(GridBinarize, EveryGridSize) {
