@@ -193,7 +193,7 @@ TEST(RowMoments, OfLargerMapsOnTheCpuWithAnyNumberOfThreads) {
       std::vector<Result> results;
       for (const int threads : {1, 2, 3, 7}) {
         CpuContext context(threads);
-        check_moments(fmt::format("{} threads", threads), context, problem, math, kAsChosen);
+        if (threads == 1) check_moments("one thread", context, problem, math, kAsChosen);
         results.push_back(run_convolution(context, problem, math, true, kAsChosen));
         EXPECT_EQ(results.back().rows, results.front().rows);
         for (size_t i = 0; i < results.front().values.size(); ++i) {
