@@ -84,7 +84,7 @@ KERNEL_TEST_SOURCES := tests/main.cpp $(filter tests/emulator/% tests/ops/%,$(TE
 KERNEL_TEST_SOURCES += $(addprefix tests/,$(addsuffix _test.cpp,engine/training/sgd engine/training/adamw engine/training/finite_check kernels/philox))
 
 # Objects of sources. The groups in BATCHED (library, apps, tests) are compiled a dozen sources at a time, each header
-# parsed once for all of them: half the time where little is optimised, but an edit compiles its whole batch.
+# parsed once for all of them: worth it where little is optimised, but an edit compiles its whole batch.
 BATCHED ?= $(if $(filter asan,$(VARIANT)),library apps tests)
 object = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
 batches = $(patsubst $(BUILD)/batches/%.cpp,$(BUILD)/obj/%.o,$(shell tools/batch_sources.sh $(BUILD)/batches/$(1) 12 $(2)))

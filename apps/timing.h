@@ -10,8 +10,8 @@ namespace tessera {
 
 struct Timing {
   double median = 0, fastest = 0, slowest = 0;  // seconds
-  // The median over rounds of the call's rate divided by the processor's peak of f32 multiply-adds right before and
-  // right after it. Neighbours on the machine slow both down, so this repeats where times do not.
+  // The median over rounds of the call's rate divided by the processor's peak right before and right after it.
+  // Neighbours that slow the machine down for longer than a call slow both; shorter disturbances remain.
   double share_of_peak = 0;
   double peak = 0;  // 1e9 floating point operations per second, the median over rounds; 0 where not measured
 };

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Joins sources into few files that include them, so that headers are parsed once for many: what a sanitizer build spends
-# most of its time on. Prints the names of the files.
+# Joins sources into few files that include them, so that headers are parsed and their templates
+# instantiated once for many. Prints the names of the files.
 #   tools/batch_sources.sh FOLDER MOST SOURCE...        at most MOST sources in FOLDER/batch_<n>.cpp
 # Two files that declare one name at namespace scope (`kCases` of two tests) never meet in a batch: such names stand at the
 # beginning of a line in the house format. A file is rewritten only when its list changes.
