@@ -83,14 +83,18 @@ TEST_SOURCES := $(sort $(shell find tests -name '*.cpp'))
 KERNEL_TEST_SOURCES := tests/main.cpp $(filter tests/emulator/% tests/ops/%,$(TEST_SOURCES))
 KERNEL_TEST_SOURCES += $(addprefix tests/,$(addsuffix _test.cpp,engine/training/sgd engine/training/adamw engine/training/finite_check kernels/philox))
 
-# Objects of sources. The groups in BATCHED (library, apps, tests) are compiled a dozen sources at a time, each header
-# parsed once for all of them: worth it where little is optimised, but an edit compiles its whole batch.
-BATCHED ?= $(if $(filter asan,$(VARIANT)),library apps tests)
+# Objects of sources. The groups in BATCHED (library, apps, tests, cuda) are compiled several sources at a time, each
+# header parsed once for all of them: for builds from nothing, since an edit compiles its whole batch.
+BATCHED ?= $(if $(filter asan,$(VARIANT)),library apps tests cuda)
 object = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
 batches = $(patsubst $(BUILD)/batches/%.cpp,$(BUILD)/obj/%.o,$(shell tools/batch_sources.sh $(BUILD)/batches/$(1) 12 $(2)))
 objects = $(if $(filter $(firstword $(subst /, ,$(1))),$(BATCHED)),$(call batches,$(1),$(2)),$(call object,$(2)))
-emulated_object = $(patsubst %.cu,$(BUILD)/obj/%.emulated.o,$(1))
-cuda_object = $(if $(CUDA_HOME),$(patsubst %.cu,$(BUILD)/obj/%.cuda.o,$(1)))
+emulated_object = $(patsubst %.cu,$(BUILD)/obj/%.emulated.o,$(patsubst $(BUILD)/batches/%,%,$(1)))
+cuda_object = $(if $(CUDA_HOME),$(patsubst %.cu,$(BUILD)/obj/%.cuda.o,$(patsubst $(BUILD)/batches/%,%,$(1))))
+KERNEL_UNITS := $(KERNEL_SOURCES)
+ifneq ($(filter cuda,$(BATCHED)),)
+  KERNEL_UNITS := $(shell tools/batch_sources.sh $(BUILD)/batches/kernels/cuda 6 $(KERNEL_SOURCES))
+endif
 KERNEL_OBJECTS := $(call object,$(filter kernels/%,$(LIBRARY_SOURCES)))
 LIBRARY_OBJECTS := $(call objects,library,$(filter-out kernels/%,$(LIBRARY_SOURCES))) $(call object,$(NAME_TABLES))
 APP_OBJECTS := $(call objects,apps,$(APP_SOURCES))
@@ -111,7 +115,7 @@ say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 
 help:                   ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  CUDNN_ROOT=...  CUBLAS_ROOT=...  ARCH=native|x86-64-v3  CXX=...  PRECOMPILED=yes|no  BATCHED='library apps tests'  V=1 (print commands)"
+	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  CUDNN_ROOT=...  CUBLAS_ROOT=...  ARCH=native|x86-64-v3  CXX=...  PRECOMPILED=yes|no  BATCHED='library apps tests cuda'  V=1 (print commands)"
 all: cpu                ## the binary build/tessera
 cpu: $(BINARY)          ## the binary with the CPU backend
 cuda:                   ## the same with CUDA=yes: fails where no toolkit is found
@@ -198,6 +202,8 @@ $(BUILD)/obj/apps/%.o: private CXXFLAGS_ALL += $(APP_FLAGS)
 $(BUILD)/obj/tests/%.o: private CXXFLAGS_ALL += $(TEST_FLAGS)
 $(BUILD)/obj/tests/emulator/%.o $(BUILD)/obj/tests/kernels_alone/%.o: private CXXFLAGS_ALL += -Wno-unknown-pragmas
 $(BUILD)/obj/kernels/cuda/%.o: private CPPFLAGS_ALL += $(CUDA_INCLUDE)
+$(BUILD)/obj/kernels/cuda/context.o: private CPPFLAGS_ALL += -DTESSERA_CUDA_ARCHITECTURES='"$(CUDA_ARCH)"'
+$(BUILD)/obj/kernels/cuda/context.o: $(BUILD)/cuda_flags
 CUDA_LIBRARY_OBJECTS := $(call object,kernels/cuda/cublas_product.cpp kernels/cuda/cudnn_conv.cpp)
 $(CUDA_LIBRARY_OBJECTS): private CPPFLAGS_ALL += $(CUDA_LIBRARIES)
 $(CUDA_LIBRARY_OBJECTS): $(BUILD)/cuda_libraries
@@ -220,24 +226,34 @@ $(BUILD)/obj/%.o: $(BUILD)/batches/%.cpp $(BUILD)/flags
 # A .cu file is compiled twice: by the host compiler for the emulator, and by nvcc where there is one.
 EMULATED_OPTIMISATION ?= -O2
 EMULATED_FLAGS := -x c++ $(EMULATED_OPTIMISATION) -fno-strict-aliasing -Wno-unknown-pragmas
-$(BUILD)/obj/%.emulated.o: %.cu $(BUILD)/flags
+define compile_emulated
 	@mkdir -p $(@D)
 	$(call say,EMU,$<)
 	$(Q)$(CXX) $(CXXFLAGS_ALL) $(EMULATED_FLAGS) $(CPPFLAGS_ALL) -MMD -MP -c $< -o $@
+endef
+$(BUILD)/obj/%.emulated.o: %.cu $(BUILD)/flags
+	$(compile_emulated)
+$(BUILD)/obj/%.emulated.o: $(BUILD)/batches/%.cu $(BUILD)/flags
+	$(compile_emulated) -Wno-shadow
 $(BUILD)/cuda_flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(NVCC) $(NVCC_FLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS)' > $@
 # What ptxas says (registers, spills) is kept beside the object, for tools/check_kernel_budgets.sh.
-$(BUILD)/obj/%.cuda.o: %.cu $(BUILD)/cuda_flags
+define compile_cuda
 	@mkdir -p $(@D)
 	$(call say,NVCC,$<)
 	$(Q)$(NVCC) $(NVCC_FLAGS) -MMD -MP -c $< -o $@ >$(@:.o=.ptxas) 2>&1 || { cat $(@:.o=.ptxas); rm -f $@; exit 1; }
+endef
+$(BUILD)/obj/%.cuda.o: %.cu $(BUILD)/cuda_flags
+	$(compile_cuda)
+$(BUILD)/obj/%.cuda.o: $(BUILD)/batches/%.cu $(BUILD)/cuda_flags
+	$(compile_cuda)
 
 $(NAME_TABLES): tools/embed_name_tables.sh $(sort $(wildcard weights_tools/name_tables/*.json))
 	@mkdir -p $(@D)
 	$(Q)$^ > $@
 
-$(LIBRARY): $(KERNEL_OBJECTS) $(LIBRARY_OBJECTS) $(call emulated_object,$(KERNEL_SOURCES)) $(call cuda_object,$(KERNEL_SOURCES))
+$(LIBRARY): $(KERNEL_OBJECTS) $(LIBRARY_OBJECTS) $(call emulated_object,$(KERNEL_UNITS)) $(call cuda_object,$(KERNEL_UNITS))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 

@@ -70,7 +70,7 @@ DoctorCheck check_kernels(Context& context) {
   return {"kernels", CheckStatus::ok, "a convolution with a known answer is exact", ""};
 }
 
-BackendFact find_backend(const char* name, int threads, const std::optional<std::string>& gpu_driver) {
+BackendFact find_backend(const char* name, int threads) {
   const std::vector<const char*> missing = kernels_not_yet_on_devices();
   BackendFact fact{name, true, "", {}};
   if (std::string_view(name) != "cpu") fact.missing_kernels.assign(missing.begin(), missing.end());
@@ -78,8 +78,7 @@ BackendFact find_backend(const char* name, int threads, const std::optional<std:
     make_context(parse_device(name), threads);
   } catch (const Error& error) {
     fact.available = false;
-    fact.reason = "not part of this build";
-    if (fact.name == "cuda") fact.reason = error.what() + std::string(gpu_driver ? "" : ", and no GPU driver found");
+    fact.reason = error.what();
   }
   return fact;
 }
@@ -194,6 +193,11 @@ DoctorCheck check_bf16(Bf16Path path) {
   return {"bf16", CheckStatus::ok, message, ""};
 }
 
+DoctorCheck check_gpu(const std::optional<DeviceFailure>& unused) {
+  if (!unused) return {"GPU", CheckStatus::ok, "there is one, --device cuda uses it", ""};
+  return {"GPU", CheckStatus::warning, unused->what(), unused->cure()};
+}
+
 Diagnosis diagnose(const std::string& device, int threads, const std::filesystem::path& folder) {
   Diagnosis diagnosis;
   diagnosis.compiler = compiler_text();
@@ -203,7 +207,7 @@ Diagnosis diagnose(const std::string& device, int threads, const std::filesystem
   diagnosis.disk = find_disk(folder);
   diagnosis.gpu_driver = find_gpu_driver();
   for (const char* name : {"cpu", "cuda", "emulated"}) {
-    diagnosis.backends.push_back(find_backend(name, diagnosis.threads, diagnosis.gpu_driver));
+    diagnosis.backends.push_back(find_backend(name, diagnosis.threads));
   }
   diagnosis.libraries = find_libraries();
   diagnosis.device = parse_device(device).to_string();
@@ -215,15 +219,11 @@ Diagnosis diagnose(const std::string& device, int threads, const std::filesystem
   diagnosis.checks.push_back(check_bf16(best_bf16_path()));
   try {
     const auto context = make_context(parse_device(device), diagnosis.threads);
-    std::string message = "running on " + diagnosis.device;
-    if (context->backend() == Backend::cpu && !diagnosis.gpu_driver) message = "no GPU: " + message;
-    if (context->backend() == Backend::cpu && diagnosis.gpu_driver) {
-      const bool built = TESSERA_CUDA != 0;
-      message = std::string(built ? "a GPU driver is there, but no GPU that this program may use: "
-                                  : "a GPU is there, but this build has no backend for it: ") +
-                message;
-    }
-    diagnosis.checks.push_back({"device", CheckStatus::ok, message, ""});
+    const bool on_cpu = context->backend() == Backend::cpu;
+    if (on_cpu && diagnosis.gpu_driver) diagnosis.checks.push_back(check_gpu(unused_gpu()));
+    diagnosis.checks.push_back(
+        {"device", CheckStatus::ok,
+         (on_cpu && !diagnosis.gpu_driver ? "no GPU: running on " : "running on ") + diagnosis.device, ""});
     diagnosis.checks.push_back(check_kernels(*context));
   } catch (const Error& error) {
     diagnosis.checks.push_back({"device", CheckStatus::failed, error.what(), error.hint()});

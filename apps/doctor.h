@@ -7,6 +7,7 @@
 
 #include "apps/machine.h"
 #include "kernels/cpu/bf16.h"
+#include "kernels/device_failure.h"
 
 namespace tessera {
 
@@ -47,6 +48,7 @@ DoctorCheck check_processor(const Processor& processor, const std::vector<std::s
 DoctorCheck check_threads(const Processor& processor, int threads);
 DoctorCheck check_memory(const Memory& memory);
 DoctorCheck check_disk(const Disk& disk);
+DoctorCheck check_gpu(const std::optional<DeviceFailure>& unused);
 DoctorCheck check_bf16(Bf16Path path);  // the one that --precision bf16 takes on the CPU
 
 bool healthy(const Diagnosis& diagnosis);  // nothing failed; warnings are allowed

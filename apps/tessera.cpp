@@ -246,7 +246,7 @@ int run(int argc, char** argv) {
   verb = add_bench("ops", "convolutions and the other kernels, as a share of the machine's peak", run_bench_ops);
   verb->add_option("--filter", speed.filter, "only rows whose name contains this");
   verb->add_flag("--check-only", speed.check_only,
-                 "no timing: compare every op with the cpu, exit code 1 where one differs");
+                 "no timing: compare every op with the cpu, exit code 9 where one differs");
   verb = add_bench("data", "annotation reading, decoding, loading, evaluation", run_bench_data);
   verb->add_option("--data", speed.annotations, "COCO annotations; generated when absent");
   verb->add_option("--images", speed.images, "folder of the pictures");
@@ -290,15 +290,20 @@ static void limit_spinning(char** argv) {
   execv("/proc/self/exe", argv);  // where that fails the program goes on as it is
 }
 
+static constexpr const char* kLessMemory = "a smaller batch or picture size";
+
 int main(int argc, char** argv) {
   limit_spinning(argv);
   try {
     return tessera::run(argc, argv);
   } catch (const tessera::Error& error) {
     return tessera::fail(error, "tessera");
+  } catch (const tessera::DeviceFailure& failure) {
+    return tessera::fail({tessera::ExitCode::device, failure.what(), failure.cure()}, "tessera");
+  } catch (const tessera::DeviceOutOfMemory& error) {
+    return tessera::fail({tessera::ExitCode::out_of_memory, error.what(), kLessMemory}, "tessera");
   } catch (const std::bad_alloc&) {
-    return tessera::fail({tessera::ExitCode::out_of_memory, "out of memory", "a smaller batch or picture size"},
-                         "tessera");
+    return tessera::fail({tessera::ExitCode::out_of_memory, "out of memory", kLessMemory}, "tessera");
   } catch (const std::exception& error) {
     return tessera::fail({tessera::ExitCode::internal, std::string("internal: ") + error.what()}, "tessera");
   }

@@ -1,5 +1,8 @@
 #include "apps/verbs.h"
 
+#include <fmt/format.h>
+
+#include "apps/machine.h"
 #include "engine/core/conv_tuning.h"
 #include "engine/core/error.h"
 #include "engine/core/precision.h"
@@ -11,7 +14,13 @@ std::unique_ptr<Context> CommonOptions::context() const {
     throw Error(ExitCode::usage, "--tuning chooses kernels by measurement: bits depend on what was the fastest",
                 "--deterministic alone");
   }
-  std::unique_ptr<Context> context = make_context(parse_device(device), threads);
+  const Device chosen = parse_device(device);
+  if (device == "auto" && chosen.backend == Backend::cpu && find_gpu_driver()) {
+    if (const std::optional<DeviceFailure> unused = unused_gpu()) {
+      fmt::print(stderr, "note: running on cpu: {}\n  try: {}\n", unused->what(), unused->cure());
+    }
+  }
+  std::unique_ptr<Context> context = make_context(chosen, threads);
   set_precision(*context, parse_precision(precision));
   if (!tuning.empty()) tune_convolutions(*context, tuning);
   return context;

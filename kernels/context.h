@@ -88,7 +88,7 @@ struct CudaState;   // kernels/cuda/state.h
 // out again while the kernel that used it still runs; transfers of staged memory go to another one, in its order.
 class CudaContext final : public Context {
  public:
-  // index: of the GPU, as CUDA counts them. Throws std::runtime_error when there is no such GPU.
+  // index: of the GPU, as CUDA counts them. Throws DeviceFailure (kernels/device_failure.h) when it cannot be used.
   explicit CudaContext(int index = 0);
   ~CudaContext() override;
 

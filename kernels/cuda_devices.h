@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/device_failure.h"
+
 namespace tessera {
 
 class CudaContext;
@@ -20,8 +22,8 @@ struct CudaDevice {
 // Empty without a driver or a GPU, whatever the reason.
 std::vector<CudaDevice> find_cuda_devices();
 
-// How many there are, without asking anything else of them.
-int count_cuda_devices();
+// For explain_cuda, about one GPU.
+CudaFacts find_cuda_facts(int index);
 
 // Seconds that the GPU spends on what `work` launches on the context's stream; waits for it.
 double device_seconds(CudaContext& context, const std::function<void()>& work);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Joins sources into few files that include them, so that headers are parsed and their templates
-# instantiated once for many. Prints the names of the files.
+# Joins sources of one kind (.cpp or .cu) into few files that include them, so that headers are parsed and their
+# templates instantiated once for many. Prints the names of the files.
 #   tools/batch_sources.sh FOLDER MOST SOURCE...        at most MOST sources in FOLDER/batch_<n>.cpp
 # Two files that declare one name at namespace scope (`kCases` of two tests) never meet in a batch: such names stand at the
 # beginning of a line in the house format. A file is rewritten only when its list changes.
@@ -13,7 +13,12 @@ awk -v most="$most" -v folder="$folder" '
     if (name !~ /^(TEST|TEST_F|TEST_P|operator|static_assert|TESSERA_[A-Z_]*)$/) names[FILENAME] = names[FILENAME] name " "
   }
   /^(using namespace|namespace|inline namespace|template|extern)|^using .*::[A-Za-z_0-9]+;/ { next }
-  /^[A-Za-z]/ {
+  /^[A-Za-z_]/ || pending {
+    line = $0
+    sub(/^ +/, "", line)
+    gsub(/__launch_bounds__\([^()]*\) ?/, "", line)
+    pending = /^__global__/ && line !~ /\(/  # the name of the kernel is on the next line
+    if (pending) next
     if (match($0, /^(struct|class|enum class|enum|union|using) [A-Za-z_0-9]+/)) {
       split(substr($0, RSTART, RLENGTH), word, " ")
       declare(word[length(word)])
@@ -21,13 +26,12 @@ awk -v most="$most" -v folder="$folder" '
     }
     # constants: several may stand in one line
     if (/^(inline )?const(expr)? /) {
-      for (line = $0; match(line, /[A-Za-z_0-9]+( =|\[)/); line = substr(line, RSTART + RLENGTH)) {
+      for (; match(line, /[A-Za-z_0-9]+( =|\[)/); line = substr(line, RSTART + RLENGTH)) {
         name = substr(line, RSTART, RLENGTH)
         sub(/( =|\[)$/, "", name)
         declare(name)
       }
     }
-    line = $0
     sub(/[=;].*/, "", line)
     if (match(line, /[A-Za-z_0-9]+ *[\[({]/)) {
       name = substr(line, RSTART, RLENGTH)
@@ -41,6 +45,7 @@ awk -v most="$most" -v folder="$folder" '
   }
   /^#define / { split($2, word, "("); declare(word[1]) }
   END {
+    kind = ARGV[1] ~ /\.cu$/ ? ".cu" : ".cpp"
     for (i = 1; i < ARGC; ++i) {
       file = ARGV[i]
       count_names = split(names[file], of_file, " ")
@@ -55,7 +60,7 @@ awk -v most="$most" -v folder="$folder" '
       text[batch] = text[batch] "#include \"" file "\"\n"
     }
     for (batch = 1; batch <= batches; ++batch) {
-      path = folder "/batch_" batch ".cpp"
+      path = folder "/batch_" batch kind
       old = ""
       while ((getline line < path) > 0) old = old line "\n"
       close(path)

@@ -5,6 +5,7 @@
 
 #include "engine/core/dispatch.h"
 #include "kernels/cuda_devices.h"
+#include "kernels/device_failure.h"
 
 namespace tessera {
 
@@ -12,13 +13,19 @@ std::string Device::to_string() const {
   return backend == Backend::cuda ? fmt::format("cuda:{}", index) : backend_name(backend);
 }
 
+std::optional<DeviceFailure> unused_gpu() {
+#if TESSERA_CUDA
+  return explain_cuda(find_cuda_facts(0));
+#else
+  return DeviceFailure("this build has no code for GPUs", "make cuda (with a CUDA toolkit)");
+#endif
+}
+
 namespace {
 
 // A GPU, where there is one and every kernel is written for it.
 Device best_device() {
-#if TESSERA_CUDA
-  if (kernels_not_yet_on_devices().empty() && count_cuda_devices() > 0) return {Backend::cuda, 0};
-#endif
+  if (kernels_not_yet_on_devices().empty() && !unused_gpu()) return {Backend::cuda, 0};
   return {Backend::cpu, 0};
 }
 
@@ -45,11 +52,12 @@ std::unique_ptr<Context> make_cuda_context([[maybe_unused]] int index) {
 #if TESSERA_CUDA
   try {
     return std::make_unique<CudaContext>(index);
-  } catch (const std::runtime_error& error) {
-    throw Error(ExitCode::device, fmt::format("device 'cuda:{}': {}", index, error.what()), "--device cpu");
+  } catch (const DeviceFailure& failure) {
+    throw Error(ExitCode::device, fmt::format("device 'cuda:{}': {}", index, failure.what()), failure.cure());
   }
 #else
-  throw Error(ExitCode::device, fmt::format("device 'cuda:{}': this build has no such backend", index), "--device cpu");
+  throw Error(ExitCode::device, fmt::format("device 'cuda:{}': this build has no such backend", index),
+              "make cuda (with a CUDA toolkit), or --device cpu");
 #endif
 }
 

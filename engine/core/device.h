@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "kernels/context.h"
+#include "kernels/device_failure.h"
 
 namespace tessera {
 
@@ -20,6 +22,9 @@ struct Device {
 // "auto", "cpu", "cuda", "cuda:N", "emulated"; auto is the best device this build and machine offer.
 // Throws Error(usage) for anything else.
 Device parse_device(std::string_view text);
+
+// Why "auto" uses no GPU here; nothing where the first one can be used.
+std::optional<DeviceFailure> unused_gpu();
 
 // Order of the emulated threads: "" or "forward", "shuffled", "shuffled:SEED". Throws Error(usage) for anything else.
 EmulatorSchedule parse_emulator_schedule(std::string_view text);

@@ -11,12 +11,15 @@ namespace tessera {
 namespace {
 
 constexpr int64_t kBlockCells = 96;   // cells of a task: their source rows stay in the second-level cache
-constexpr int64_t kPanelDepth = 256;  // products summed in registers before the sums go to memory: 16 KiB of weights
+constexpr int64_t kPanelDepth = 256;  // products summed in registers before the sums go to memory
 constexpr int64_t kFewChannels = 16;  // below, neighbouring taps are read as one
 constexpr int64_t kLine = 16;         // floats of a line of the cache
-constexpr int64_t kStreamed = int64_t{8} << 20;  // floats of a result that no cache keeps until it is read
-constexpr int64_t kFewUnits = 8;                 // that read a row: its first read weighs
-constexpr int kNarrowRows = 8;                   // rows of a tile that is one register wide
+// Floats of a result that no cache keeps until it is read: an expansion 64 -> 256 at 200x336 writes four times as much
+// as it reads.
+constexpr int64_t kStreamed = int64_t{8} << 20;
+constexpr int64_t kFewUnits = 8;        // that read a row: its first read weighs
+constexpr int64_t kTasksPerThread = 8;  // at least, where channels allow it: threads end together
+constexpr int kNarrowRows = 8;          // rows of a tile that is one register wide
 static_assert(kBlockCells % kTileRows == 0 && kBlockCells % kNarrowRows == 0);
 
 // What one tile needs beside its operands.
@@ -288,16 +291,6 @@ void run_lane_groups(const GatheredProduct& product, const CellBlock& block, int
   }
 }
 
-// Too large to stay in a cache until it is read, and made of whole lines. Written past the caches its lines are not
-// read first: an expansion 64 -> 256 at 200x336 writes four times as much as it reads.
-bool streams(const GatheredProduct& product) {
-  int64_t cells = 0;
-  for (const GatherGrid& grid : product.grids) cells += grid.cells();
-  return product.dest_channels % kLine == 0 &&
-         reinterpret_cast<uintptr_t>(product.dest) % (kLine * sizeof(float)) == 0 &&
-         cells * product.groups * product.dest_channels >= kStreamed;
-}
-
 // Units (group, block of destination channels) [begin, end) of the cells.
 void run_units(const GatheredProduct& product, const CellBlock& block, int64_t tap_begin, const float* packed,
                int64_t begin, int64_t end, bool stream) {
@@ -359,6 +352,13 @@ void leave_moments(const GatheredProduct& product, const CellBlock& block, int64
 
 }  // namespace
 
+bool GatheredProduct::streams(int64_t least_floats) const {
+  int64_t cells = 0;
+  for (const GatherGrid& grid : grids) cells += grid.cells();
+  return dest_channels % kLine == 0 && reinterpret_cast<uintptr_t>(dest) % (kLine * sizeof(float)) == 0 &&
+         cells * groups * dest_channels >= least_floats;
+}
+
 void run_gathered_product(CpuContext& context, const GatheredProduct& product, const float* packed) {
   struct Task {
     const GatherGrid* grid;
@@ -371,8 +371,9 @@ void run_gathered_product(CpuContext& context, const GatheredProduct& product, c
   const int64_t units = product.groups * product.blocks(), count = static_cast<int64_t>(tasks.size());
   if (count == 0 || units == 0) return;
   // Small maps with many channels are also divided by channels.
-  const int64_t parts = context.threads() == 1 ? 1 : std::clamp<int64_t>(4 * context.threads() / count, 1, units);
-  const bool moments = product.moments.rows != nullptr, stream = !moments && streams(product);
+  const int64_t least = context.threads() == 1 ? 1 : kTasksPerThread * context.threads();
+  const int64_t parts = std::clamp<int64_t>((least + count - 1) / count, 1, units);
+  const bool moments = product.moments.rows != nullptr, stream = !moments && product.streams(kStreamed);
   const std::vector<float> zeros(static_cast<size_t>(product.groups * product.source_channels), 0.0f);
 #pragma omp parallel num_threads(context.threads()) if (count * parts > 1)
   {

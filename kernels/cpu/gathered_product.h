@@ -56,6 +56,10 @@ struct GatheredProduct {
   }
   int64_t depth() const { return lane_group > 0 ? lane_group : source_channels; }  // products of a tap
   int64_t packed_size() const { return block_begin(groups, 0); }
+
+  // The result is made of whole lines of the cache and has at least so many floats: it may be written past the caches,
+  // so that its lines are not read first.
+  bool streams(int64_t least_floats) const;
 };
 
 // The same bits for any number of threads: every sum runs in an order that depends on the shape alone.

@@ -11,7 +11,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kAdamwThreads = 256;
 
 struct Factors {
   float rest1, rest2;  // 1 - b1, 1 - b2
@@ -33,7 +33,7 @@ __device__ __forceinline__ Stepped step(const AdamWStepArgs& args, const Factors
 }
 
 template <bool vector>
-__global__ void __launch_bounds__(kThreads) adamw_kernel(AdamWStepArgs args, Factors factors) {
+__global__ void __launch_bounds__(kAdamwThreads) adamw_kernel(AdamWStepArgs args, Factors factors) {
   static_assert(kSgdBlock % 4 == 0);
   for_each_element(args.count / 4, [&](int64_t quad) {
     const int64_t begin = 4 * quad;
@@ -65,8 +65,8 @@ void adamw_step(DeviceContext& context, const AdamWStepArgs& args) {
   const Factors factors{1.0f - args.beta1, 1.0f - args.beta2, args.learning_rate / args.correction1,
                         1.0f / std::sqrt(args.correction2), 1.0f - args.learning_rate * args.weight_decay};
   const bool vector = aligned4(0, args.value, args.gradient, args.first, args.second);
-  launch(vector ? adamw_kernel<true> : adamw_kernel<false>, grid_for(args.count / 4, kThreads), kThreads, 0, context,
-         args, factors);
+  launch(vector ? adamw_kernel<true> : adamw_kernel<false>, grid_for(args.count / 4, kAdamwThreads), kAdamwThreads, 0,
+         context, args, factors);
 }
 
 }  // namespace tessera

@@ -8,9 +8,9 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 128;
+constexpr int kBatchNormThreads = 128;
 
-__global__ void __launch_bounds__(kThreads) update_kernel(BatchNormUpdateArgs args, double correction) {
+__global__ void __launch_bounds__(kBatchNormThreads) update_kernel(BatchNormUpdateArgs args, double correction) {
   for_each_element(args.channels, [&](int64_t c) {
     const double rstd = args.rstd[c];
     const double biased = 1.0 / (rstd * rstd) - args.epsilon;
@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(kThreads) update_kernel(BatchNormUpdateArgs ar
 void batch_norm_update(DeviceContext& context, const BatchNormUpdateArgs& args) {
   const double count = static_cast<double>(args.count);
   const double correction = args.count > 1 ? count / (count - 1) : 1.0;
-  launch(update_kernel, grid_for(args.channels, kThreads), kThreads, 0, context, args, correction);
+  launch(update_kernel, grid_for(args.channels, kBatchNormThreads), kBatchNormThreads, 0, context, args, correction);
 }
 
 }  // namespace tessera

@@ -11,13 +11,14 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256, kPerThread = 4, kChunk = kThreads * kPerThread;
+constexpr int kBinaryCrossEntropyThreads = 256, kPerThread = 4, kChunk = kBinaryCrossEntropyThreads * kPerThread;
 
-__global__ void __launch_bounds__(kThreads) binary_cross_entropy_kernel(BinaryCrossEntropyArgs args, double* partial) {
+__global__ void __launch_bounds__(kBinaryCrossEntropyThreads)
+    binary_cross_entropy_kernel(BinaryCrossEntropyArgs args, double* partial) {
   double sum = 0.0;
 #pragma unroll
   for (int i = 0; i < kPerThread; ++i) {
-    const int64_t at = int64_t{blockIdx.x} * kChunk + i * kThreads + threadIdx.x;
+    const int64_t at = int64_t{blockIdx.x} * kChunk + i * kBinaryCrossEntropyThreads + threadIdx.x;
     if (at >= args.count) continue;
     const float z = args.logits[at], on = args.targets[at], off = 1.0f - on;
     const float e = expf(-fabsf(z));
@@ -34,7 +35,8 @@ __global__ void __launch_bounds__(kThreads) binary_cross_entropy_kernel(BinaryCr
 void binary_cross_entropy(DeviceContext& context, const BinaryCrossEntropyArgs& args) {
   const int64_t blocks = ceil_div<int64_t>(args.count, kChunk);
   Scratch<double> partial(context, static_cast<size_t>(blocks));
-  launch(binary_cross_entropy_kernel, static_cast<unsigned>(blocks), kThreads, 0, context, args, partial.data());
+  launch(binary_cross_entropy_kernel, static_cast<unsigned>(blocks), kBinaryCrossEntropyThreads, 0, context, args,
+         partial.data());
   sum_loss(context, partial.data(), blocks, args.scale, args.loss);
 }
 

@@ -20,7 +20,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = kSumChannels * kSumRowThreads;
+constexpr int kChannelAttentionThreads = kSumChannels * kSumRowThreads;
 constexpr int64_t kLeastChunk = 256, kMostChunks = 256;
 
 struct Statistics {
@@ -36,7 +36,7 @@ __device__ __forceinline__ void join_largest(Statistics& own, const Statistics& 
 }
 
 // Block (image and chunk, 32 channels). partial: [images, chunks, C].
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kChannelAttentionThreads)
     chunk_statistics(ChannelPoolForwardArgs args, int64_t chunk, int64_t chunks, Statistics* partial) {
   SHARED(shared, Statistics[kSumRowThreads][kSumChannels]);
   const int64_t image = blockIdx.x / chunks, begin = blockIdx.x % chunks * chunk;
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kThreads)
   partial[int64_t{blockIdx.x} * args.channels + channel] = own;
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kChannelAttentionThreads)
     join_chunks(ChannelPoolForwardArgs args, int64_t chunks, const Statistics* partial) {
   const int64_t all = args.images * args.channels;
   for_each_element(all, [&](int64_t i) {
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kRowThreads) pool_gradient(ChannelPoolBackward
   });
 }
 
-__global__ void __launch_bounds__(kThreads) find_gates(ChannelGateForwardArgs args) {
+__global__ void __launch_bounds__(kChannelAttentionThreads) find_gates(ChannelGateForwardArgs args) {
   const int64_t all = args.images * args.channels;
   for_each_element(all, [&](int64_t i) {
     float sum = 0.0f;
@@ -136,7 +136,8 @@ struct GateTerm {
   }
 };
 
-__global__ void __launch_bounds__(kThreads) logit_gradients(ChannelGateBackwardArgs args, const float* sums) {
+__global__ void __launch_bounds__(kChannelAttentionThreads)
+    logit_gradients(ChannelGateBackwardArgs args, const float* sums) {
   const int64_t all = args.images * args.channels;
   for_each_element(all, [&](int64_t i) {
     const float gradient = sums[i] * args.gate[i] * (1.0f - args.gate[i]);
@@ -153,8 +154,8 @@ void channel_pool_forward(DeviceContext& context, const ChannelPoolForwardArgs& 
   launch(chunk_statistics,
          dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(ceil_div<int64_t>(args.channels, kSumChannels))),
          dim3(kSumChannels, kSumRowThreads), 0, context, args, chunk, chunks, partial.data());
-  launch(join_chunks, grid_for(args.images * args.channels, kThreads), kThreads, 0, context, args, chunks,
-         partial.data());
+  launch(join_chunks, grid_for(args.images * args.channels, kChannelAttentionThreads), kChannelAttentionThreads, 0,
+         context, args, chunks, partial.data());
 }
 
 void channel_pool_backward(DeviceContext& context, const ChannelPoolBackwardArgs& args) {
@@ -165,7 +166,8 @@ void channel_pool_backward(DeviceContext& context, const ChannelPoolBackwardArgs
 }
 
 void channel_gate_forward(DeviceContext& context, const ChannelGateForwardArgs& args) {
-  launch(find_gates, grid_for(args.images * args.channels, kThreads), kThreads, 0, context, args);
+  launch(find_gates, grid_for(args.images * args.channels, kChannelAttentionThreads), kChannelAttentionThreads, 0,
+         context, args);
   launch_apply_gates(context, args.x, args.gate, args.y, args.images, args.pixels, args.channels);
 }
 
@@ -173,7 +175,8 @@ void channel_gate_backward(DeviceContext& context, const ChannelGateBackwardArgs
   if (args.dlogits != nullptr) {  // first: dx may overwrite dy
     Scratch<float> sums(context, static_cast<size_t>(args.images * args.channels));
     launch_column_sums<1>(context, GateTerm{args}, {args.images, args.pixels, args.channels}, {{sums.data()}});
-    launch(logit_gradients, grid_for(args.images * args.channels, kThreads), kThreads, 0, context, args, sums.data());
+    launch(logit_gradients, grid_for(args.images * args.channels, kChannelAttentionThreads), kChannelAttentionThreads,
+           0, context, args, sums.data());
   }
   if (args.dx != nullptr) {
     launch_apply_gates(context, args.dy, args.gate, args.dx, args.images, args.pixels, args.channels);

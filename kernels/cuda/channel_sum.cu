@@ -8,13 +8,13 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256, kRowsPerThread = 32, kMostChannels = 32;
+constexpr int kChannelSumThreads = 256, kRowsPerThread = 32, kMostChannels = 32;
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kChannelSumThreads)
     channel_sum_chunks(const float* dy, int64_t rows, int64_t channels, int block_channels, float* partial) {
-  SHARED(sums, float[kThreads]);
+  SHARED(sums, float[kChannelSumThreads]);
   const int x = static_cast<int>(threadIdx.x) % block_channels, y = static_cast<int>(threadIdx.x) / block_channels;
-  const int row_threads = kThreads / block_channels;
+  const int row_threads = kChannelSumThreads / block_channels;
   const int64_t channel = int64_t{blockIdx.y} * block_channels + x;
   const int64_t first = int64_t{blockIdx.x} * row_threads * kRowsPerThread + y;
   float sum = 0.0f;
@@ -33,20 +33,20 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // Block: 32 channels, 8 threads each.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kChannelSumThreads)
     channel_sum_combine(const float* partial, int64_t chunks, int64_t channels, float* dbias) {
-  SHARED(sums, double[kThreads / 32][32]);
+  SHARED(sums, double[kChannelSumThreads / 32][32]);
   const int64_t channel = int64_t{blockIdx.x} * 32 + threadIdx.x;
   double sum = 0.0;
   if (channel < channels) {
-    for (int64_t chunk = threadIdx.y; chunk < chunks; chunk += kThreads / 32) {
+    for (int64_t chunk = threadIdx.y; chunk < chunks; chunk += kChannelSumThreads / 32) {
       sum += partial[chunk * channels + channel];
     }
   }
   sums[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y != 0 || channel >= channels) return;
-  for (int i = 1; i < kThreads / 32; ++i) sum += sums[i][threadIdx.x];
+  for (int i = 1; i < kChannelSumThreads / 32; ++i) sum += sums[i][threadIdx.x];
   dbias[channel] = static_cast<float>(sum);
 }
 
@@ -55,14 +55,14 @@ __global__ void __launch_bounds__(kThreads)
 void channel_sum(DeviceContext& context, const ChannelSumArgs& args) {
   int block_channels = 1;
   while (block_channels < args.channels && block_channels < kMostChannels) block_channels *= 2;
-  const int64_t chunk_rows = int64_t{kThreads / block_channels} * kRowsPerThread;
+  const int64_t chunk_rows = int64_t{kChannelSumThreads / block_channels} * kRowsPerThread;
   const int64_t chunks = ceil_div(args.rows, chunk_rows);
   Scratch<float> partial(context, static_cast<size_t>(chunks * args.channels));
   launch(channel_sum_chunks,
          dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(ceil_div<int64_t>(args.channels, block_channels))),
-         kThreads, 0, context, args.dy, args.rows, args.channels, block_channels, partial.data());
-  launch(channel_sum_combine, static_cast<unsigned>(ceil_div<int64_t>(args.channels, 32)), dim3(32, kThreads / 32), 0,
-         context, partial.data(), chunks, args.channels, args.dbias);
+         kChannelSumThreads, 0, context, args.dy, args.rows, args.channels, block_channels, partial.data());
+  launch(channel_sum_combine, static_cast<unsigned>(ceil_div<int64_t>(args.channels, 32)),
+         dim3(32, kChannelSumThreads / 32), 0, context, partial.data(), chunks, args.channels, args.dbias);
 }
 
 }  // namespace tessera

@@ -12,6 +12,7 @@
 
 #include "kernels/cuda/state.h"
 #include "kernels/cuda_devices.h"
+#include "kernels/device_failure.h"
 #include "kernels/launch_graph.h"
 #include "kernels/memory.h"
 
@@ -21,7 +22,7 @@ void check_cuda(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // an error that does not stick is not to be met again by the next call
   if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
-  throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));
+  throw_cuda_failure(what, cudaGetErrorString(error));
 }
 
 cudaStream_t stream_of(CudaContext& context) {
@@ -60,7 +61,9 @@ class KeepingAllocator : public Allocator {
     if (fresh(&block, size) == cudaSuccess) return block;
     cudaGetLastError();
     drop_kept();
-    check(fresh(&block, size), "memory of the GPU");
+    const cudaError_t refused = fresh(&block, size);
+    if (refused == cudaErrorMemoryAllocation) throw_out_of_memory(size);
+    check(refused, "memory of the GPU");
     return block;
   }
 
@@ -70,6 +73,7 @@ class KeepingAllocator : public Allocator {
   }
 
   virtual cudaError_t fresh(void** block, size_t bytes) = 0;
+  [[noreturn]] virtual void throw_out_of_memory(size_t) { throw std::bad_alloc(); }
   virtual void free(void* block) noexcept = 0;
 
   void drop_kept() noexcept {
@@ -102,6 +106,12 @@ class CudaAllocator final : public KeepingAllocator {
 
  private:
   cudaError_t fresh(void** block, size_t bytes) override { return cudaMalloc(block, bytes); }
+  [[noreturn]] void throw_out_of_memory(size_t bytes) override {
+    size_t left = 0, total = 0;
+    cudaGetLastError();
+    cudaMemGetInfo(&left, &total);
+    throw DeviceOutOfMemory(bytes, left, total);
+  }
   void free(void* block) noexcept override { cudaFree(block); }
 };
 
@@ -118,18 +128,10 @@ class PinnedAllocator final : public KeepingAllocator {
 
 }  // namespace
 
-int count_cuda_devices() {
-  int count = 0;
-  if (cudaGetDeviceCount(&count) != cudaSuccess) {
-    cudaGetLastError();
-    return 0;
-  }
-  return count;
-}
-
 std::vector<CudaDevice> find_cuda_devices() {
   std::vector<CudaDevice> devices;
-  for (int index = 0; index < count_cuda_devices(); ++index) {
+  const int count = find_cuda_facts(0).gpus;
+  for (int index = 0; index < count; ++index) {
     cudaDeviceProp properties;
     if (cudaGetDeviceProperties(&properties, index) != cudaSuccess) break;
     devices.push_back({properties.name, properties.major, properties.minor, properties.multiProcessorCount,
@@ -138,15 +140,32 @@ std::vector<CudaDevice> find_cuda_devices() {
   return devices;
 }
 
+CudaFacts find_cuda_facts(int index) {
+  CudaFacts facts{.index = index, .architectures = TESSERA_CUDA_ARCHITECTURES};
+  cudaRuntimeGetVersion(&facts.runtime_version);
+  if (cudaDriverGetVersion(&facts.driver_version) != cudaSuccess) facts.driver_version = 0;
+  const cudaError_t counted = cudaGetDeviceCount(&facts.gpus);
+  if (counted != cudaSuccess) {
+    cudaGetLastError();
+    facts.gpus = 0;
+    facts.refusal = cudaGetErrorString(counted);
+  }
+  if (index >= facts.gpus) return facts;
+  cudaDeviceGetAttribute(&facts.major, cudaDevAttrComputeCapabilityMajor, index);
+  cudaDeviceGetAttribute(&facts.minor, cudaDevAttrComputeCapabilityMinor, index);
+  cudaDeviceProp properties;
+  if (!has_code_for(facts.architectures, facts.major, facts.minor) &&
+      cudaGetDeviceProperties(&properties, index) == cudaSuccess) {
+    facts.name = properties.name;  // takes long to ask for
+  }
+  return facts;
+}
+
 CudaContext::CudaContext(int index)
     : Context(Backend::cuda, std::make_shared<CudaAllocator>(index), std::make_shared<PinnedAllocator>(index)),
       index_(index),
       state_(std::make_unique<CudaState>()) {
-  const int devices = count_cuda_devices();
-  if (index >= devices) {
-    throw std::runtime_error(devices == 0 ? std::string("no GPU that a driver shows")
-                                          : "there are " + std::to_string(devices) + " GPUs, counted from 0");
-  }
+  if (const std::optional<DeviceFailure> failure = explain_cuda(find_cuda_facts(index))) throw DeviceFailure(*failure);
   check(cudaSetDevice(index), "choosing the GPU");
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
@@ -161,6 +180,10 @@ CudaContext::~CudaContext() {
   const cudaStream_t stream = static_cast<cudaStream_t>(stream_);
   cudaStreamSynchronize(stream);
   cudaStreamSynchronize(state_->copies);
+  if (state_->communication != nullptr) {
+    cudaStreamSynchronize(state_->communication);
+    cudaStreamDestroy(state_->communication);
+  }
   state_->cublas.reset();
   state_->cudnn.reset();
   cudaEventDestroy(state_->copied);
@@ -171,7 +194,7 @@ CudaContext::~CudaContext() {
 
 void CudaContext::synchronize() {
   refuse_capture(*this, "the host waits for the GPU");
-  check(cudaStreamSynchronize(stream_of(*this)), "a kernel failed (CUDA_LAUNCH_BLOCKING=1 names its launch)");
+  check(cudaStreamSynchronize(stream_of(*this)), "a kernel failed");
 }
 
 double device_seconds(CudaContext& context, const std::function<void()>& work) {
@@ -222,6 +245,24 @@ static void let_wait(cudaStream_t second, cudaStream_t first, cudaEvent_t event)
   check(cudaStreamWaitEvent(second, event, 0), "waiting for an event");
 }
 
+cudaStream_t begin_communication(CudaContext& context) {
+  refuse_capture(context, "GPUs communicate");
+  const cudaStream_t stream = stream_of(context);
+  CudaState& state = context.state();
+  if (state.communication == nullptr) {
+    int least = 0, greatest = 0;
+    check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "priorities of streams");
+    check(cudaStreamCreateWithPriority(&state.communication, cudaStreamNonBlocking, greatest), "a stream");
+  }
+  let_wait(state.communication, stream, state.launched);
+  return state.communication;
+}
+
+void end_communication(CudaContext& context) {
+  const cudaStream_t stream = stream_of(context);
+  if (context.state().communication != nullptr) let_wait(stream, context.state().communication, context.state().copied);
+}
+
 void memory_upload(CudaContext& context, void* destination, const void* staged, size_t bytes) {
   refuse_capture(context, "memory of the host is copied to the GPU");
   if (bytes == 0) return;
@@ -244,8 +285,7 @@ void memory_download(CudaContext& context, void* staged, const void* source, siz
 void memory_wait(CudaContext& context) {
   refuse_capture(context, "the host waits for transfers");
   stream_of(context);
-  check(cudaStreamSynchronize(context.state().copies),
-        "a kernel or a transfer failed (CUDA_LAUNCH_BLOCKING=1 names its launch)");
+  check(cudaStreamSynchronize(context.state().copies), "a kernel or a transfer failed");
 }
 
 }  // namespace tessera

@@ -17,7 +17,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kTile = 64, kStep = 16, kSide = 4, kThreads = 256;
+constexpr int kTile = 64, kStep = 16, kSide = 4, kDynamicConvThreads = 256;
 constexpr int64_t kChunkPixels = 2048;
 
 // Element (row, inner) of an operand: from[row * row_stride + inner * inner_stride]; one of the strides is 1.
@@ -38,8 +38,8 @@ struct Product {
 __device__ __forceinline__ void load_tile(float (&tile)[kStep][kTile + kSide], const Operand& operand, int64_t first,
                                           int64_t rows, int64_t begin, int64_t inner) {
 #pragma unroll
-  for (int step = 0; step < kTile * kStep / kThreads; ++step) {
-    const int i = step * kThreads + static_cast<int>(threadIdx.x);
+  for (int step = 0; step < kTile * kStep / kDynamicConvThreads; ++step) {
+    const int i = step * kDynamicConvThreads + static_cast<int>(threadIdx.x);
     const bool inner_fast = operand.inner_stride == 1;
     const int row = inner_fast ? i / kStep : i % kTile, k = inner_fast ? i % kStep : i / kTile;
     const bool valid = first + row < rows && begin + k < inner;
@@ -82,7 +82,7 @@ __device__ void multiply_tile(const Product& product, unsigned row_tile, unsigne
   }
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kDynamicConvThreads)
     masks_kernel(const int64_t* first_instance, const float* features, const float* kernels, float* y, int64_t pixels,
                  int64_t channels) {
   const int64_t image = blockIdx.z, begin = first_instance[image], instances = first_instance[image + 1] - begin;
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kThreads)
                 blockIdx.y, blockIdx.x);
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kDynamicConvThreads)
     feature_gradient(const int64_t* first_instance, const float* dy, const float* kernels, float* dfeatures,
                      int64_t pixels, int64_t channels) {
   const int64_t image = blockIdx.z, begin = first_instance[image], instances = first_instance[image + 1] - begin;
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // partial: [chunks, K, D]
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kDynamicConvThreads)
     kernel_gradient(const int64_t* first_instance, const float* dy, const float* features, float* partial,
                     int64_t images, int64_t chunks, int64_t pixels, int64_t channels) {
   const int64_t image = blockIdx.z / chunks, chunk = blockIdx.z % chunks, from = chunk * kChunkPixels;
@@ -126,7 +126,7 @@ __global__ void __launch_bounds__(kThreads)
                 blockIdx.y, blockIdx.x);
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kDynamicConvThreads)
     add_chunks(const float* partial, int64_t chunks, int64_t count, float* dkernels) {
   for_each_element(count, [&](int64_t i) {
     float sum = 0.0f;
@@ -154,7 +154,7 @@ dim3 tiles(int64_t rows, int64_t columns, int64_t depth) {
 void dynamic_conv_forward(DeviceContext& context, const DynamicConvForwardArgs& args) {
   const auto images = static_cast<int64_t>(args.first_instance.size()) - 1;
   const DeviceArray<int64_t> first_instance(context, args.first_instance.data(), images + 1);
-  launch(masks_kernel, tiles(most_instances(args.first_instance), args.pixels, images), kThreads, 0, context,
+  launch(masks_kernel, tiles(most_instances(args.first_instance), args.pixels, images), kDynamicConvThreads, 0, context,
          first_instance.data(), args.features, args.kernels, args.y, args.pixels, args.channels);
 }
 
@@ -162,16 +162,17 @@ void dynamic_conv_backward(DeviceContext& context, const DynamicConvBackwardArgs
   const auto images = static_cast<int64_t>(args.first_instance.size()) - 1;
   const DeviceArray<int64_t> first_instance(context, args.first_instance.data(), images + 1);
   if (args.dfeatures != nullptr) {
-    launch(feature_gradient, tiles(args.channels, args.pixels, images), kThreads, 0, context, first_instance.data(),
-           args.dy, args.kernels, args.dfeatures, args.pixels, args.channels);
+    launch(feature_gradient, tiles(args.channels, args.pixels, images), kDynamicConvThreads, 0, context,
+           first_instance.data(), args.dy, args.kernels, args.dfeatures, args.pixels, args.channels);
   }
   if (args.dkernels == nullptr) return;
   const int64_t chunks = ceil_div(args.pixels, kChunkPixels), count = args.first_instance.back() * args.channels;
   Scratch<float> partial(context, static_cast<size_t>(chunks * count));
-  launch(kernel_gradient, tiles(most_instances(args.first_instance), args.channels, images * chunks), kThreads, 0,
-         context, first_instance.data(), args.dy, args.features, partial.data(), images, chunks, args.pixels,
-         args.channels);
-  launch(add_chunks, grid_for(count, kThreads), kThreads, 0, context, partial.data(), chunks, count, args.dkernels);
+  launch(kernel_gradient, tiles(most_instances(args.first_instance), args.channels, images * chunks),
+         kDynamicConvThreads, 0, context, first_instance.data(), args.dy, args.features, partial.data(), images, chunks,
+         args.pixels, args.channels);
+  launch(add_chunks, grid_for(count, kDynamicConvThreads), kDynamicConvThreads, 0, context, partial.data(), chunks,
+         count, args.dkernels);
 }
 
 }  // namespace tessera

@@ -12,7 +12,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256, kWarps = kThreads / 32;
+constexpr int kFcosDecodeThreads = 256, kWarps = kFcosDecodeThreads / 32;
 
 // Into [0, most], as the CPU backend: a NaN stays one.
 __device__ __forceinline__ float clipped(float value, float most) {
@@ -53,7 +53,7 @@ __device__ CandidateEntry decode(const FcosDecodeArgs& args, const LevelRows& le
   return entry;
 }
 
-__global__ void __launch_bounds__(kThreads) decode_kernel(FcosDecodeArgs args, LevelTable levels) {
+__global__ void __launch_bounds__(kFcosDecodeThreads) decode_kernel(FcosDecodeArgs args, LevelTable levels) {
   for_each_element(args.candidates.images * args.candidates.capacity, [&](int64_t at) {
     const int64_t image = at / args.candidates.capacity, place = at % args.candidates.capacity;
     const int32_t* counts = args.counts + image * args.level_count;
@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(FcosDecodeArgs args, L
   });
 }
 
-__global__ void __launch_bounds__(kThreads) rescale_kernel(RescaleCandidatesArgs args) {
+__global__ void __launch_bounds__(kFcosDecodeThreads) rescale_kernel(RescaleCandidatesArgs args) {
   SHARED(kept_by_warp, int32_t[kWarps]);
   const int64_t image = blockIdx.x, capacity = args.source.capacity, begin = image * capacity;
   const int lane = lane_of_warp(), warp = warp_of_block();
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kThreads) rescale_kernel(RescaleCandidatesArgs
   const float width = static_cast<float>(size[1]), height = static_cast<float>(size[0]);
   const int64_t count = args.source.counts[image];
   int64_t used = 0;
-  for (int64_t first = 0; first < count; first += kThreads) {
+  for (int64_t first = 0; first < count; first += kFcosDecodeThreads) {
     const int64_t source = begin + first + threadIdx.x;
     CandidateEntry entry{};
     if (first + threadIdx.x < count) {
@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(kThreads) rescale_kernel(RescaleCandidatesArgs
     if (keep) write_candidate(args.result, begin + place, entry);
     __syncthreads();
   }
-  for (int64_t place = used + threadIdx.x; place < capacity; place += kThreads) {
+  for (int64_t place = used + threadIdx.x; place < capacity; place += kFcosDecodeThreads) {
     write_candidate(args.result, begin + place, CandidateEntry{});
   }
   if (threadIdx.x == 0) args.result.counts[image] = static_cast<int32_t>(used);
@@ -113,12 +113,12 @@ __global__ void __launch_bounds__(kThreads) rescale_kernel(RescaleCandidatesArgs
 
 void fcos_decode(DeviceContext& context, const FcosDecodeArgs& args) {
   const int64_t places = args.candidates.images * args.candidates.capacity;
-  launch(decode_kernel, grid_for(places, kThreads), kThreads, 0, context, args,
+  launch(decode_kernel, grid_for(places, kFcosDecodeThreads), kFcosDecodeThreads, 0, context, args,
          LevelTable(args.levels, args.level_count));
 }
 
 void rescale_candidates(DeviceContext& context, const RescaleCandidatesArgs& args) {
-  launch(rescale_kernel, static_cast<unsigned>(args.source.images), kThreads, 0, context, args);
+  launch(rescale_kernel, static_cast<unsigned>(args.source.images), kFcosDecodeThreads, 0, context, args);
 }
 
 }  // namespace tessera

@@ -9,7 +9,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kFiniteCheckThreads = 256;
 constexpr unsigned long long kNone = ~0ull;
 
 // What is known of the elements so far, on the device.
@@ -19,7 +19,7 @@ struct Found {
 
 __global__ void start_check(Found* found) { *found = {0, kNone}; }
 
-__global__ void __launch_bounds__(kThreads) check_kernel(const float* x, int64_t count, Found* found) {
+__global__ void __launch_bounds__(kFiniteCheckThreads) check_kernel(const float* x, int64_t count, Found* found) {
   unsigned long long bad = 0, first = kNone;
   for_each_element(count, [&](int64_t i) {
     if ((__float_as_uint(x[i]) & 0x7f800000u) != 0x7f800000u) return;
@@ -38,8 +38,8 @@ __global__ void __launch_bounds__(kThreads) check_kernel(const float* x, int64_t
 void finite_check(DeviceContext& context, const FiniteCheckArgs& args) {
   Scratch<Found> found(context, 1);
   launch(start_check, 1, 1, 0, context, found.data());
-  launch(check_kernel, grid_for(ceil_div(args.count, 16), kThreads), kThreads, 0, context, args.x, args.count,
-         found.data());
+  launch(check_kernel, grid_for(ceil_div(args.count, 16), kFiniteCheckThreads), kFiniteCheckThreads, 0, context, args.x,
+         args.count, found.data());
   Found result{};
   memory_to_host(context, &result, found.data(), sizeof(result));
   *args.bad = static_cast<int64_t>(result.bad);

@@ -11,7 +11,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256, kVectors = 2, kChunk = kThreads * kVectors * 4;
+constexpr int kFocalLossThreads = 256, kVectors = 2, kChunk = kFocalLossThreads * kVectors * 4;
 
 // The term of one logit and its derivative. With u = logit for the wrong classes and -logit for the right one, a term
 // is w s^gamma softplus(u), s = sigmoid(u); d/du = w s^gamma (gamma (1 - s) softplus(u) + s).
@@ -31,7 +31,7 @@ __device__ __forceinline__ float focal_term(const FocalLossArgs& args, float log
 }
 
 template <bool square, bool vector>
-__global__ void __launch_bounds__(kThreads) focal_loss_kernel(FocalLossArgs args, double* partial) {
+__global__ void __launch_bounds__(kFocalLossThreads) focal_loss_kernel(FocalLossArgs args, double* partial) {
   const int64_t begin = int64_t{blockIdx.x} * kChunk, count = args.rows * args.classes;
   const int64_t first_row = begin / args.classes;
   // Classes left in the first row are counted from here: at most kChunk more than a row, which fits 32 bits unless the
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kThreads) focal_loss_kernel(FocalLossArgs args
   };
 #pragma unroll
   for (int i = 0; i < kVectors; ++i) {
-    const int64_t at = begin + 4 * (int64_t{i} * kThreads + threadIdx.x);
+    const int64_t at = begin + 4 * (int64_t{i} * kFocalLossThreads + threadIdx.x);
     if (vector && at + 4 <= count) {
       const float4 logits = load4(args.logits + at);
       float4 gradient;
@@ -78,7 +78,7 @@ void focal_loss(DeviceContext& context, const FocalLossArgs& args) {
   const bool vector = aligned4(0, args.logits, args.gradient), square = args.gamma == 2.0f;
   const auto kernel = square ? (vector ? focal_loss_kernel<true, true> : focal_loss_kernel<true, false>)
                              : (vector ? focal_loss_kernel<false, true> : focal_loss_kernel<false, false>);
-  launch(kernel, static_cast<unsigned>(blocks), kThreads, 0, context, args, partial.data());
+  launch(kernel, static_cast<unsigned>(blocks), kFocalLossThreads, 0, context, args, partial.data());
   sum_loss(context, partial.data(), blocks, args.scale, args.loss);
 }
 

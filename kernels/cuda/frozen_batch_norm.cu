@@ -7,9 +7,9 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 128;
+constexpr int kFrozenBatchNormThreads = 128;
 
-__global__ void __launch_bounds__(kThreads) affine_kernel(FrozenBatchNormArgs args) {
+__global__ void __launch_bounds__(kFrozenBatchNormThreads) affine_kernel(FrozenBatchNormArgs args) {
   for_each_element(args.channels, [&](int64_t c) {
     const double scale = args.weight[c] / sqrt(static_cast<double>(args.variance[c]) + args.epsilon);
     args.scale[c] = static_cast<float>(scale);
@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kThreads) affine_kernel(FrozenBatchNormArgs ar
 }  // namespace
 
 void frozen_batch_norm_affine(DeviceContext& context, const FrozenBatchNormArgs& args) {
-  launch(affine_kernel, grid_for(args.channels, kThreads), kThreads, 0, context, args);
+  launch(affine_kernel, grid_for(args.channels, kFrozenBatchNormThreads), kFrozenBatchNormThreads, 0, context, args);
 }
 
 }  // namespace tessera

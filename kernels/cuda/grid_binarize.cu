@@ -18,7 +18,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256, kWarps = kThreads / 32, kPlanThreads = 128;
+constexpr int kGridBinarizeThreads = 256, kWarps = kGridBinarizeThreads / 32, kPlanThreads = 128;
 constexpr int kTileColumns = 256, kTileRows = 64, kGroupRows = 16;
 constexpr int64_t kSlack = 32, kAlignment = 64;  // bytes; layout of the masks, as the CPU backend makes it
 constexpr int64_t kMostScores = 10240;           // floats of shared memory
@@ -86,7 +86,7 @@ __device__ __forceinline__ Place place_of(int64_t pixel, int64_t pixels, int64_t
   return {static_cast<int32_t>(left), static_cast<float>(at - static_cast<double>(left))};
 }
 
-__global__ void __launch_bounds__(kThreads) table_kernel(GridBinarizeArgs args, Tables tables) {
+__global__ void __launch_bounds__(kGridBinarizeThreads) table_kernel(GridBinarizeArgs args, Tables tables) {
   const int64_t width = args.original_width, height = args.original_height;
   const int per_axis = args.k + 1;
   for_each_element(width + height + args.count * 2 * per_axis, [&](int64_t i) {
@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(kThreads) table_kernel(GridBinarizeArgs args, 
 }
 
 // Warp: one cell. A vector of length 0 counts as 0.
-__global__ void __launch_bounds__(kThreads) separator_kernel(GridBinarizeArgs args, float* separators) {
+__global__ void __launch_bounds__(kGridBinarizeThreads) separator_kernel(GridBinarizeArgs args, float* separators) {
   const int64_t cell = int64_t{blockIdx.x} * kWarps + warp_of_block();
   if (cell >= args.count * args.k * args.k) return;
   const int lane = lane_of_warp();
@@ -191,7 +191,8 @@ struct TileCounts {
 
 // Block: (tile of the rectangle, box).
 template <bool scored>
-__global__ void __launch_bounds__(kThreads) bits_kernel(GridBinarizeArgs args, Tables tables, TileCounts tiles) {
+__global__ void __launch_bounds__(kGridBinarizeThreads)
+    bits_kernel(GridBinarizeArgs args, Tables tables, TileCounts tiles) {
   int32_t* const memory = dynamic_shared<int32_t>();
   const int64_t box = blockIdx.x / (tiles.across * tiles.down), tile = blockIdx.x % (tiles.across * tiles.down);
   const PixelRectangle rectangle = args.rectangles[box];
@@ -213,7 +214,7 @@ __global__ void __launch_bounds__(kThreads) bits_kernel(GridBinarizeArgs args, T
   const int32_t pitch = columns.entries[args.k];
   if (scored) {
     const int32_t count = rows.entries[args.k] * pitch;
-    for (int32_t i = threadIdx.x; i < count; i += kThreads) {
+    for (int32_t i = threadIdx.x; i < count; i += kGridBinarizeThreads) {
       const int32_t down = i / pitch, across = i % pitch;
       const int row = rows.cell_of_entry(down), column = columns.cell_of_entry(across);
       scores[i] = score_of(args, separator(row, column), down - rows.shift[row], across - columns.shift[column]);
@@ -280,10 +281,10 @@ void grid_binarize(DeviceContext& context, const GridBinarizeArgs& args) {
   Scratch<int32_t> begins(context, static_cast<size_t>(boundaries));
   Scratch<float> separators(context, static_cast<size_t>(cells * args.channels));
   const Tables tables{places.data(), places.data() + args.original_width, begins.data(), separators.data()};
-  launch(table_kernel, grid_for(args.original_width + args.original_height + boundaries, kThreads), kThreads, 0,
-         context, args, tables);
-  launch(separator_kernel, static_cast<unsigned>(ceil_div<int64_t>(cells, kWarps)), kThreads, 0, context, args,
-         tables.separators);
+  launch(table_kernel, grid_for(args.original_width + args.original_height + boundaries, kGridBinarizeThreads),
+         kGridBinarizeThreads, 0, context, args, tables);
+  launch(separator_kernel, static_cast<unsigned>(ceil_div<int64_t>(cells, kWarps)), kGridBinarizeThreads, 0, context,
+         args, tables.separators);
   const TileCounts tiles{ceil_div<int64_t>(args.original_width, kTileColumns),
                          ceil_div<int64_t>(args.original_height, kTileRows)};
   const auto blocks = static_cast<unsigned>(args.count * tiles.across * tiles.down);
@@ -291,10 +292,10 @@ void grid_binarize(DeviceContext& context, const GridBinarizeArgs& args) {
   const int64_t down = most_entries(kTileRows, args.original_height, args.resized_height, args.stride, args.k);
   const size_t axes = static_cast<size_t>(2 * TileAxis::size(args.k)) * sizeof(int32_t);
   if (across > 0 && down > 0 && across * down <= kMostScores) {
-    launch(bits_kernel<true>, blocks, kThreads, axes + static_cast<size_t>(across * down) * sizeof(float), context,
-           args, tables, tiles);
+    launch(bits_kernel<true>, blocks, kGridBinarizeThreads, axes + static_cast<size_t>(across * down) * sizeof(float),
+           context, args, tables, tiles);
   } else {
-    launch(bits_kernel<false>, blocks, kThreads, axes, context, args, tables, tiles);
+    launch(bits_kernel<false>, blocks, kGridBinarizeThreads, axes, context, args, tables, tiles);
   }
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 using Args = GridSegmentationLossArgs;
 
-constexpr int kThreads = 128;
+constexpr int kGridSegmentationLossThreads = 128;
 constexpr float kGuard = 1e-8f;       // least |a||b| of a cosine
 constexpr float kWholeMask = 255.0f;  // value of a mask where y is 1
 
@@ -32,7 +32,7 @@ struct Prepared {
 };
 
 // Unit vectors and norms of `count` rows. Squares in double: no vector is too short or too long.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kGridSegmentationLossThreads)
     normalise(const float* vectors, int64_t count, int64_t channels, float* unit, float* norms) {
   for_each_element(count, [&](int64_t i) {
     const float* vector = vectors + i * channels;
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-__global__ void __launch_bounds__(kThreads) find_boundaries(Args args, int32_t* boundaries) {
+__global__ void __launch_bounds__(kGridSegmentationLossThreads) find_boundaries(Args args, int32_t* boundaries) {
   const int per_axis = args.k + 1;
   for_each_element(args.boxes * 2 * per_axis, [&](int64_t i) {
     const int64_t box = i / (2 * per_axis);
@@ -133,9 +133,9 @@ __device__ __forceinline__ void project(const float* gradient, const float* unit
 
 // Block (box, cell). Shared: the unit vectors of both sides [2 C] and, per subset of pixels, the sums [subsets, 2 C].
 template <int C>
-__global__ void __launch_bounds__(kThreads) cell_loss(Args args, Prepared prepared, int subsets) {
-  SHARED(foreground, float[kThreads]);
-  SHARED(background, float[kThreads]);
+__global__ void __launch_bounds__(kGridSegmentationLossThreads) cell_loss(Args args, Prepared prepared, int subsets) {
+  SHARED(foreground, float[kGridSegmentationLossThreads]);
+  SHARED(background, float[kGridSegmentationLossThreads]);
   const int64_t channels = C > 0 ? C : args.channels, pair = 2 * channels;
   float* const vectors = dynamic_shared<float>();
   float* const sums = vectors + pair;
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(kThreads) cell_loss(Args args, Prepared prepar
                   static_cast<int>(index / args.k));
   const float* lengths = prepared.object_norms + int64_t{blockIdx.x} * 2;
   const bool gradients = args.object_gradient != nullptr;
-  for (int64_t i = threadIdx.x; i < pair; i += kThreads) {
+  for (int64_t i = threadIdx.x; i < pair; i += kGridSegmentationLossThreads) {
     vectors[i] = prepared.unit_objects[int64_t{blockIdx.x} * pair + i];
     for (int s = 0; s < subsets; ++s) sums[s * pair + i] = 0.0f;
   }
@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(kThreads) cell_loss(Args args, Prepared prepar
     return (image_row + cell.top + i / width) * args.width + cell.left + i % width;
   };
   double loss = 0.0;
-  for (int64_t begin = 0; begin < count; begin += kThreads) {
+  for (int64_t begin = 0; begin < count; begin += kGridSegmentationLossThreads) {
     const int64_t i = begin + threadIdx.x;
     PixelTerms terms{};
     if (i < count) {
@@ -169,8 +169,8 @@ __global__ void __launch_bounds__(kThreads) cell_loss(Args args, Prepared prepar
     foreground[threadIdx.x] = terms.foreground.derivative;
     background[threadIdx.x] = terms.background.derivative;
     __syncthreads();
-    const int size = static_cast<int>(min(count - begin, int64_t{kThreads}));
-    for (int64_t slot = threadIdx.x; slot < subsets * pair; slot += kThreads) {
+    const int size = static_cast<int>(min(count - begin, int64_t{kGridSegmentationLossThreads}));
+    for (int64_t slot = threadIdx.x; slot < subsets * pair; slot += kGridSegmentationLossThreads) {
       const int64_t c = slot % channels;
       const float* derivatives = slot / channels % 2 == 0 ? foreground : background;
       float sum = 0.0f;
@@ -184,7 +184,7 @@ __global__ void __launch_bounds__(kThreads) cell_loss(Args args, Prepared prepar
   loss = block_sum(loss);
   if (threadIdx.x == 0) prepared.losses[blockIdx.x] = loss;
   if (!gradients) return;
-  for (int64_t i = threadIdx.x; i < pair; i += kThreads) {
+  for (int64_t i = threadIdx.x; i < pair; i += kGridSegmentationLossThreads) {
     for (int s = 1; s < subsets; ++s) sums[i] += sums[s * pair + i];
   }
   __syncthreads();
@@ -197,12 +197,12 @@ __global__ void __launch_bounds__(kThreads) cell_loss(Args args, Prepared prepar
 
 // Block (128 pixels, image).
 template <int C>
-__global__ void __launch_bounds__(kThreads) pixel_gradient_kernel(Args args, Prepared prepared) {
-  SHARED(listed, int32_t[kThreads]);
-  SHARED(listed_by_warp, int32_t[kThreads / 32]);
+__global__ void __launch_bounds__(kGridSegmentationLossThreads) pixel_gradient_kernel(Args args, Prepared prepared) {
+  SHARED(listed, int32_t[kGridSegmentationLossThreads]);
+  SHARED(listed_by_warp, int32_t[kGridSegmentationLossThreads / 32]);
   const int64_t channels = C > 0 ? C : args.channels, cells = int64_t{args.k} * args.k, image = blockIdx.y;
-  const int64_t first = int64_t{blockIdx.x} * kThreads, of_image = first + threadIdx.x;
-  const int64_t last = min(first + kThreads, args.height * args.width) - 1;
+  const int64_t first = int64_t{blockIdx.x} * kGridSegmentationLossThreads, of_image = first + threadIdx.x;
+  const int64_t last = min(first + kGridSegmentationLossThreads, args.height * args.width) - 1;
   const bool inside = of_image <= last;
   const int64_t pixel = image * args.height * args.width + of_image;
   const auto x = static_cast<int32_t>(of_image % args.width), y = static_cast<int32_t>(of_image / args.width);
@@ -239,7 +239,7 @@ __global__ void __launch_bounds__(kThreads) pixel_gradient_kernel(Args args, Pre
     }
   };
 
-  for (int64_t begin = 0; begin < args.boxes; begin += kThreads) {
+  for (int64_t begin = 0; begin < args.boxes; begin += kGridSegmentationLossThreads) {
     const int64_t box = begin + threadIdx.x;
     bool reaches = false;
     if (box < args.boxes && args.image_of[box] == image) {
@@ -250,7 +250,7 @@ __global__ void __launch_bounds__(kThreads) pixel_gradient_kernel(Args args, Pre
     if (lane == 0) listed_by_warp[warp] = __popc(votes);
     __syncthreads();
     int place = __popc(votes & ((1u << lane) - 1u)), total = 0;
-    for (int other = 0; other < kThreads / 32; ++other) {
+    for (int other = 0; other < kGridSegmentationLossThreads / 32; ++other) {
       if (other < warp) place += listed_by_warp[other];
       total += listed_by_warp[other];
     }
@@ -280,20 +280,20 @@ void run(DeviceContext& context, const Args& args) {
   Scratch<double> losses(context, values(cells));
   const Prepared prepared{unit_pixels.data(),  pixel_norms.data(), unit_objects.data(),
                           object_norms.data(), boundaries.data(),  losses.data()};
-  launch(normalise, grid_for(pixels, kThreads), kThreads, 0, context, args.pixels, pixels, args.channels,
-         prepared.unit_pixels, prepared.pixel_norms);
-  launch(normalise, grid_for(2 * cells, kThreads), kThreads, 0, context, args.objects, 2 * cells, args.channels,
-         prepared.unit_objects, prepared.object_norms);
-  launch(find_boundaries, grid_for(args.boxes * 2 * (args.k + 1), kThreads), kThreads, 0, context, args,
-         prepared.boundaries);
+  launch(normalise, grid_for(pixels, kGridSegmentationLossThreads), kGridSegmentationLossThreads, 0, context,
+         args.pixels, pixels, args.channels, prepared.unit_pixels, prepared.pixel_norms);
+  launch(normalise, grid_for(2 * cells, kGridSegmentationLossThreads), kGridSegmentationLossThreads, 0, context,
+         args.objects, 2 * cells, args.channels, prepared.unit_objects, prepared.object_norms);
+  launch(find_boundaries, grid_for(args.boxes * 2 * (args.k + 1), kGridSegmentationLossThreads),
+         kGridSegmentationLossThreads, 0, context, args, prepared.boundaries);
   const int64_t pair = 2 * args.channels;
-  const int subsets = static_cast<int>(pair < kThreads ? kThreads / pair : 1);
-  launch(cell_loss<C>, static_cast<unsigned>(cells), kThreads, values((subsets + 1) * pair) * sizeof(float), context,
-         args, prepared, subsets);
+  const int subsets = static_cast<int>(pair < kGridSegmentationLossThreads ? kGridSegmentationLossThreads / pair : 1);
+  launch(cell_loss<C>, static_cast<unsigned>(cells), kGridSegmentationLossThreads,
+         values((subsets + 1) * pair) * sizeof(float), context, args, prepared, subsets);
   if (args.pixel_gradient != nullptr) {
-    const int64_t blocks = ceil_div<int64_t>(args.height * args.width, kThreads);
-    launch(pixel_gradient_kernel<C>, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(args.images)), kThreads,
-           0, context, args, prepared);
+    const int64_t blocks = ceil_div<int64_t>(args.height * args.width, kGridSegmentationLossThreads);
+    launch(pixel_gradient_kernel<C>, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(args.images)),
+           kGridSegmentationLossThreads, 0, context, args, prepared);
   }
   sum_loss(context, prepared.losses, cells, 1.0, args.loss);
 }

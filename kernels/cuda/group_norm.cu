@@ -19,7 +19,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kChannels = kMomentChannels, kRowThreads = kMomentThreads, kThreads = kChannels * kRowThreads;
+constexpr int kChannels = kMomentChannels, kRowThreads = kMomentThreads, kGroupNormThreads = kChannels * kRowThreads;
 constexpr int kChunkRows = kMomentRows;
 constexpr int kCombineThreads = 128;
 
@@ -70,7 +70,7 @@ struct ChunkThread {
 };
 
 // Statistics of the chunks.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kGroupNormThreads)
     chunk_statistics(const float* x, const Chunk* chunks, int64_t channels, RowMoments to) {
   const ChunkThread at(chunks, channels);
   const Moments moments =
@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(kCombineThreads)
 }
 
 template <bool relu>
-__global__ void __launch_bounds__(kThreads) normalise(GroupNormForwardArgs args, const Chunk* chunks) {
+__global__ void __launch_bounds__(kGroupNormThreads) normalise(GroupNormForwardArgs args, const Chunk* chunks) {
   const ChunkThread at(chunks, args.channels);
   if (!at.inside) return;
   const int64_t group = at.chunk.segment * args.groups + at.channel / (args.channels / args.groups);
@@ -145,7 +145,7 @@ struct BackwardChannel {
 
 // Sums of g and g * xh per chunk and channel: partial [chunks, 2, C].
 template <bool relu>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kGroupNormThreads)
     chunk_gradient_sums(GroupNormBackwardArgs args, const Chunk* chunks, float* partial) {
   SHARED(sums, float[kRowThreads][kChannels]);
   SHARED(products, float[kRowThreads][kChannels]);
@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(kCombineThreads)
 }
 
 // Block: 32 channels; dbias and dweight over all chunks.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kGroupNormThreads)
     parameter_gradients(const float* partial, int64_t chunk_count, int64_t channels, float* dweight, float* dbias) {
   SHARED(sums, double[kRowThreads][kChannels]);
   SHARED(products, double[kRowThreads][kChannels]);
@@ -223,7 +223,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <bool relu>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kGroupNormThreads)
     input_gradient(GroupNormBackwardArgs args, const Chunk* chunks, const float* group_means) {
   const ChunkThread at(chunks, args.channels);
   if (!at.inside) return;

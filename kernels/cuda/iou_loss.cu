@@ -9,7 +9,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 128;
+constexpr int kIouLossThreads = 128;
 
 struct Sides {
   float side[4];  // left, top, right, bottom
@@ -67,8 +67,8 @@ __device__ __forceinline__ RowLoss row_loss(const Overlap& o, const IouLossArgs&
   return row;
 }
 
-__global__ void __launch_bounds__(kThreads) iou_loss_kernel(IouLossArgs args, double* partial) {
-  const int64_t at = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+__global__ void __launch_bounds__(kIouLossThreads) iou_loss_kernel(IouLossArgs args, double* partial) {
+  const int64_t at = int64_t{blockIdx.x} * kIouLossThreads + threadIdx.x;
   double sum = 0.0;
   if (at < args.rows) {
     const Sides p(args.predicted + 4 * at), t(args.target + 4 * at);
@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(kThreads) iou_loss_kernel(IouLossArgs args, do
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads) distance_iou_kernel(DistanceIouArgs args) {
+__global__ void __launch_bounds__(kIouLossThreads) distance_iou_kernel(DistanceIouArgs args) {
   for_each_element(args.rows, [&](int64_t at) {
     const Overlap o(Sides(args.predicted + 4 * at), Sides(args.target + 4 * at));
     args.iou[at] = static_cast<float>(o.intersection / (o.united < 1e-12 ? 1e-12 : o.united));
@@ -104,14 +104,14 @@ __global__ void __launch_bounds__(kThreads) distance_iou_kernel(DistanceIouArgs 
 }  // namespace
 
 void iou_loss(DeviceContext& context, const IouLossArgs& args) {
-  const int64_t blocks = ceil_div<int64_t>(args.rows, kThreads);
+  const int64_t blocks = ceil_div<int64_t>(args.rows, kIouLossThreads);
   Scratch<double> partial(context, static_cast<size_t>(blocks));
-  launch(iou_loss_kernel, static_cast<unsigned>(blocks), kThreads, 0, context, args, partial.data());
+  launch(iou_loss_kernel, static_cast<unsigned>(blocks), kIouLossThreads, 0, context, args, partial.data());
   sum_loss(context, partial.data(), blocks, args.scale, args.loss);
 }
 
 void distance_iou(DeviceContext& context, const DistanceIouArgs& args) {
-  launch(distance_iou_kernel, grid_for(args.rows, kThreads), kThreads, 0, context, args);
+  launch(distance_iou_kernel, grid_for(args.rows, kIouLossThreads), kIouLossThreads, 0, context, args);
 }
 
 }  // namespace tessera

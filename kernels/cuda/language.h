@@ -6,12 +6,12 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <type_traits>
 
 #include "kernels/context.h"
+#include "kernels/device_failure.h"
 
 // Places in a kernel are told to the emulator only.
 #define TESSERA_PLACE
@@ -63,8 +63,8 @@ struct LaunchSite {
 
 inline void check_launch(cudaError_t error, const LaunchSite& site) {
   if (error == cudaSuccess) return;
-  throw std::runtime_error("launch at " + std::string(site.file) + ":" + std::to_string(site.line) + ": " +
-                           cudaGetErrorString(error));
+  throw_cuda_failure("launch at " + std::string(site.file) + ":" + std::to_string(site.line),
+                     cudaGetErrorString(error));
 }
 
 // More than 48 KiB of dynamic shared memory must be asked for.

@@ -9,7 +9,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kMaskBinarizeThreads = 256;
 constexpr int64_t kChunk = 4096;
 constexpr int kTotalThreads = 64;
 
@@ -19,14 +19,16 @@ struct Part {
 };
 
 // Words of 64 bits, as their halves lie in memory: pixel i is bit i % 32 of half i / 32.
-__global__ void __launch_bounds__(kThreads) binarize_chunks(MaskBinarizeArgs args, int64_t chunks, Part* parts) {
+__global__ void __launch_bounds__(kMaskBinarizeThreads)
+    binarize_chunks(MaskBinarizeArgs args, int64_t chunks, Part* parts) {
   const int64_t mask = blockIdx.x / chunks, begin = blockIdx.x % chunks * kChunk;
   const int64_t padded = ceil_div<int64_t>(args.pixels, 64) * 64, end = min(begin + kChunk, padded);
   const float* logits = args.logits + mask * args.pixels;
   uint32_t* halves = reinterpret_cast<uint32_t*>(args.words) + mask * (padded / 32);
   float sum = 0.0f;
   int area = 0;
-  for (int64_t first = begin + warp_of_block() * 32; first < end; first += kThreads) {  // the same for a warp
+  for (int64_t first = begin + warp_of_block() * 32; first < end;
+       first += kMaskBinarizeThreads) {  // the same for a warp
     const int64_t pixel = first + lane_of_warp();
     const float p = pixel < args.pixels ? 1.0f / (1.0f + expf(-logits[pixel])) : 0.0f;
     const bool set = pixel < args.pixels && p > args.threshold;
@@ -58,7 +60,7 @@ __global__ void __launch_bounds__(kTotalThreads) add_chunks(MaskBinarizeArgs arg
 void mask_binarize(DeviceContext& context, const MaskBinarizeArgs& args) {
   const int64_t chunks = ceil_div(args.pixels, kChunk), blocks = args.count * chunks;
   Scratch<Part> parts(context, static_cast<size_t>(blocks));
-  launch(binarize_chunks, static_cast<unsigned>(blocks), kThreads, 0, context, args, chunks, parts.data());
+  launch(binarize_chunks, static_cast<unsigned>(blocks), kMaskBinarizeThreads, 0, context, args, chunks, parts.data());
   launch(add_chunks, grid_for(args.count, kTotalThreads), kTotalThreads, 0, context, args, chunks, parts.data());
 }
 

@@ -11,7 +11,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 128;
+constexpr int kMaskEnlargeThreads = 128;
 
 struct Probability {
   __device__ float operator()(float logit) const { return 1.0f / (1.0f + expf(-logit)); }
@@ -35,9 +35,9 @@ __device__ float enlarged(const float* map, int64_t width, const Tap& down, cons
 }
 
 // Grid: x over the bytes of a row, y over the rows of all masks.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kMaskEnlargeThreads)
     enlarge_kernel(MaskEnlargeArgs args, const float* probabilities, MaskTables tables, int64_t row_bytes) {
-  const int64_t byte = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t byte = int64_t{blockIdx.x} * kMaskEnlargeThreads + threadIdx.x;
   if (byte >= row_bytes) return;
   const int64_t step = int64_t{gridDim.y};
   for (int64_t row = blockIdx.y; row < args.count * args.out_height; row += step) {
@@ -72,9 +72,9 @@ void mask_enlarge(DeviceContext& context, const MaskEnlargeArgs& args) {
   const TapTable map_columns(context, args.width, args.width * args.stride, args.cut_width);
   const TapTable table_rows(context, args.cut_height, args.out_height);
   const TapTable columns(context, args.cut_width, args.out_width);
-  const dim3 grid(static_cast<unsigned>(ceil_div<int64_t>(row_bytes, kThreads)),
+  const dim3 grid(static_cast<unsigned>(ceil_div<int64_t>(row_bytes, kMaskEnlargeThreads)),
                   static_cast<unsigned>(rows < 65535 ? rows : 65535));
-  launch(enlarge_kernel, grid, kThreads, 0, context, args, probabilities.data(),
+  launch(enlarge_kernel, grid, kMaskEnlargeThreads, 0, context, args, probabilities.data(),
          MaskTables{map_rows.data(), map_columns.data(), table_rows.data(), columns.data()}, row_bytes);
 }
 

@@ -13,7 +13,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 128, kScanThreads = 256;
+constexpr int kMaskRleThreads = 128, kScanThreads = 256;
 
 // Calls body(place) at every pixel of column x that differs from its predecessor.
 template <typename Body>
@@ -31,8 +31,8 @@ __device__ __forceinline__ void for_each_change(const MaskRleArgs& args, int64_t
 }
 
 // Block (columns, mask).
-__global__ void __launch_bounds__(kThreads) count_changes(MaskRleArgs args, int32_t* changes) {
-  const int64_t x = int64_t{blockIdx.x} * kThreads + threadIdx.x, mask = blockIdx.y;
+__global__ void __launch_bounds__(kMaskRleThreads) count_changes(MaskRleArgs args, int32_t* changes) {
+  const int64_t x = int64_t{blockIdx.x} * kMaskRleThreads + threadIdx.x, mask = blockIdx.y;
   if (x >= args.width) return;
   int32_t count = 0;
   for_each_change(args, mask, x, [&](int64_t) { ++count; });
@@ -73,8 +73,8 @@ __global__ void __launch_bounds__(kScanThreads) place_columns(MaskRleArgs args, 
   if (threadIdx.x == 0) args.run_counts[blockIdx.x] = args.height * args.width > 0 ? front + 1 : 0;
 }
 
-__global__ void __launch_bounds__(kThreads) write_ends(MaskRleArgs args, const int32_t* front, int32_t* ends) {
-  const int64_t x = int64_t{blockIdx.x} * kThreads + threadIdx.x, mask = blockIdx.y;
+__global__ void __launch_bounds__(kMaskRleThreads) write_ends(MaskRleArgs args, const int32_t* front, int32_t* ends) {
+  const int64_t x = int64_t{blockIdx.x} * kMaskRleThreads + threadIdx.x, mask = blockIdx.y;
   if (x >= args.width) return;
   int64_t at = front[mask * args.width + x];
   for_each_change(args, mask, x, [&](int64_t place) {
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kThreads) write_ends(MaskRleArgs args, const i
   });
 }
 
-__global__ void __launch_bounds__(kThreads) write_lengths(MaskRleArgs args, const int32_t* ends) {
+__global__ void __launch_bounds__(kMaskRleThreads) write_lengths(MaskRleArgs args, const int32_t* ends) {
   for_each_element(args.count * args.capacity, [&](int64_t i) {
     const int64_t mask = i / args.capacity, at = i - mask * args.capacity, count = args.run_counts[mask];
     if (at >= count) {
@@ -100,11 +100,13 @@ __global__ void __launch_bounds__(kThreads) write_lengths(MaskRleArgs args, cons
 void mask_rle(DeviceContext& context, const MaskRleArgs& args) {
   Scratch<int32_t> changes(context, static_cast<size_t>(args.count * args.width));
   Scratch<int32_t> ends(context, static_cast<size_t>(args.count * args.capacity));
-  const dim3 columns(static_cast<unsigned>(ceil_div<int64_t>(args.width, kThreads)), static_cast<unsigned>(args.count));
-  launch(count_changes, columns, kThreads, 0, context, args, changes.data());
+  const dim3 columns(static_cast<unsigned>(ceil_div<int64_t>(args.width, kMaskRleThreads)),
+                     static_cast<unsigned>(args.count));
+  launch(count_changes, columns, kMaskRleThreads, 0, context, args, changes.data());
   launch(place_columns, static_cast<unsigned>(args.count), kScanThreads, 0, context, args, changes.data());
-  launch(write_ends, columns, kThreads, 0, context, args, changes.data(), ends.data());
-  launch(write_lengths, grid_for(args.count * args.capacity, kThreads), kThreads, 0, context, args, ends.data());
+  launch(write_ends, columns, kMaskRleThreads, 0, context, args, changes.data(), ends.data());
+  launch(write_lengths, grid_for(args.count * args.capacity, kMaskRleThreads), kMaskRleThreads, 0, context, args,
+         ends.data());
 }
 
 }  // namespace tessera

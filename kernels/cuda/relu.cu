@@ -8,14 +8,14 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kReluThreads = 256;
 
 // fmaxf would turn a NaN into zero; the maximum of the CPU and of PyTorch keeps it.
 __device__ __forceinline__ float rectified(float x) { return x < 0.0f ? 0.0f : x; }
 __device__ __forceinline__ float passed(float y, float dy) { return y > 0.0f ? dy : 0.0f; }
 
 template <bool vector>
-__global__ void __launch_bounds__(kThreads) relu_forward_kernel(const float* x, float* y, int64_t count) {
+__global__ void __launch_bounds__(kReluThreads) relu_forward_kernel(const float* x, float* y, int64_t count) {
   if constexpr (vector) {
     for_each_element(count / 4, [&](int64_t i) {
       const float4 v = load4(x + 4 * i);
@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(kThreads) relu_forward_kernel(const float* x, 
 }
 
 template <bool vector>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kReluThreads)
     relu_backward_kernel(const float* y, const float* dy, float* dx, int64_t count) {
   if constexpr (vector) {
     for_each_element(count / 4, [&](int64_t i) {
@@ -43,21 +43,21 @@ __global__ void __launch_bounds__(kThreads)
 
 void relu_forward(DeviceContext& context, const ReluForwardArgs& args) {
   if (aligned4(args.count, args.x, args.y)) {
-    launch(relu_forward_kernel<true>, grid_for(args.count / 4, kThreads), kThreads, 0, context, args.x, args.y,
+    launch(relu_forward_kernel<true>, grid_for(args.count / 4, kReluThreads), kReluThreads, 0, context, args.x, args.y,
            args.count);
   } else {
-    launch(relu_forward_kernel<false>, grid_for(args.count, kThreads), kThreads, 0, context, args.x, args.y,
+    launch(relu_forward_kernel<false>, grid_for(args.count, kReluThreads), kReluThreads, 0, context, args.x, args.y,
            args.count);
   }
 }
 
 void relu_backward(DeviceContext& context, const ReluBackwardArgs& args) {
   if (aligned4(args.count, args.y, args.dy, args.dx)) {
-    launch(relu_backward_kernel<true>, grid_for(args.count / 4, kThreads), kThreads, 0, context, args.y, args.dy,
-           args.dx, args.count);
+    launch(relu_backward_kernel<true>, grid_for(args.count / 4, kReluThreads), kReluThreads, 0, context, args.y,
+           args.dy, args.dx, args.count);
   } else {
-    launch(relu_backward_kernel<false>, grid_for(args.count, kThreads), kThreads, 0, context, args.y, args.dy, args.dx,
-           args.count);
+    launch(relu_backward_kernel<false>, grid_for(args.count, kReluThreads), kReluThreads, 0, context, args.y, args.dy,
+           args.dx, args.count);
   }
 }
 

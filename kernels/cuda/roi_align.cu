@@ -16,7 +16,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256, kCells = 8;
+constexpr int kRoiAlignThreads = 256, kCells = 8;
 
 struct RoiAxis {
   float start, bin;
@@ -95,7 +95,7 @@ __device__ __forceinline__ BinRange bins_of(const RoiAxis& axis, int32_t cell, i
   return {begin > 0 ? begin : 0, end < out ? end : out};
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kRoiAlignThreads)
     find_regions(RoiAlignShape shape, const float* boxes, const int32_t* image_of, Region* regions) {
   for_each_element(shape.regions, [&](int64_t k) {
     const float* box = boxes + 4 * k;
@@ -142,10 +142,10 @@ __global__ void __launch_bounds__(kRowThreads) align_kernel(RoiAlignForwardArgs 
 
 // Block (8 cells of a row, row, image and 32 vectors of channels).
 template <int width>
-__global__ void __launch_bounds__(kThreads) gradient_kernel(RoiAlignBackwardArgs args, const Region* regions) {
+__global__ void __launch_bounds__(kRoiAlignThreads) gradient_kernel(RoiAlignBackwardArgs args, const Region* regions) {
   using Vector = Channels<width>;
-  SHARED(near, int32_t[kThreads]);  // regions that may read these cells, ascending
-  SHARED(near_of_warp, int[kThreads / 32]);
+  SHARED(near, int32_t[kRoiAlignThreads]);  // regions that may read these cells, ascending
+  SHARED(near_of_warp, int[kRoiAlignThreads / 32]);
   const RoiAlignShape& shape = args.shape;
   const int64_t vectors = shape.channels / width;
   const int64_t groups = ceil_div<int64_t>(vectors, 32), image = blockIdx.z / groups;
@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(RoiAlignBackwardArgs
   const bool inside = x < shape.width && v < vectors;
   const int32_t out_height = static_cast<int32_t>(shape.out_height), out_width = static_cast<int32_t>(shape.out_width);
   Vector sum = Vector::filled(0.0f);
-  for (int64_t begin = 0; begin < shape.regions; begin += kThreads) {
+  for (int64_t begin = 0; begin < shape.regions; begin += kRoiAlignThreads) {
     const int64_t candidate = begin + thread_of_block();
     bool reads = false;
     if (candidate < shape.regions) {
@@ -167,7 +167,7 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(RoiAlignBackwardArgs
     if (lane_of_warp() == 0) near_of_warp[warp_of_block()] = __popc(votes);
     __syncthreads();
     int place = __popc(votes & ((1u << lane_of_warp()) - 1u)), count = 0;
-    for (int warp = 0; warp < kThreads / 32; ++warp) {
+    for (int warp = 0; warp < kRoiAlignThreads / 32; ++warp) {
       place += warp < warp_of_block() ? near_of_warp[warp] : 0;
       count += near_of_warp[warp];
     }
@@ -200,8 +200,8 @@ void roi_align_forward(DeviceContext& context, const RoiAlignForwardArgs& args) 
   const RoiAlignShape& shape = args.shape;
   if (shape.channels == 0) return;
   Scratch<Region> regions(context, static_cast<size_t>(shape.regions));
-  launch(find_regions, grid_for(shape.regions, kThreads), kThreads, 0, context, shape, args.boxes, args.image_of,
-         regions.data());
+  launch(find_regions, grid_for(shape.regions, kRoiAlignThreads), kRoiAlignThreads, 0, context, shape, args.boxes,
+         args.image_of, regions.data());
   const bool vector = aligned4(shape.channels, args.x, args.y);
   const dim3 block = row_block(vector ? shape.channels / 4 : shape.channels);
   launch(vector ? align_kernel<4> : align_kernel<1>,
@@ -211,8 +211,8 @@ void roi_align_forward(DeviceContext& context, const RoiAlignForwardArgs& args) 
 void roi_align_backward(DeviceContext& context, const RoiAlignBackwardArgs& args) {
   const RoiAlignShape& shape = args.shape;
   Scratch<Region> regions(context, static_cast<size_t>(shape.regions));
-  launch(find_regions, grid_for(shape.regions, kThreads), kThreads, 0, context, shape, args.boxes, args.image_of,
-         regions.data());
+  launch(find_regions, grid_for(shape.regions, kRoiAlignThreads), kRoiAlignThreads, 0, context, shape, args.boxes,
+         args.image_of, regions.data());
   const bool vector = aligned4(shape.channels, args.dy, args.dx);
   const int64_t groups = ceil_div<int64_t>(vector ? shape.channels / 4 : shape.channels, 32);
   launch(vector ? gradient_kernel<4> : gradient_kernel<1>,

@@ -25,7 +25,7 @@ namespace {
 
 using Key = unsigned long long;
 
-constexpr int kThreads = 256, kPerThread = 8, kChunk = kThreads * kPerThread;
+constexpr int kSelectTopKThreads = 256, kPerThread = 8, kChunk = kSelectTopKThreads * kPerThread;
 constexpr int kSelectThreads = 1024, kDigits = 256, kDigitBits = 8;
 
 struct KeyLists {
@@ -59,7 +59,7 @@ __global__ void clear_counts(int32_t* found, int64_t groups) {
 }
 
 // Block (chunk of a level, image) of level `level`.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kSelectTopKThreads)
     scan_level(SelectTopKArgs args, LevelTable levels, int64_t level, float bound, KeyLists lists) {
   const int64_t image = blockIdx.y, count = levels.cells(level) * args.class_count;
   const int64_t first = first_logit(args, levels, image, level), begin = int64_t{blockIdx.x} * kChunk;
@@ -68,13 +68,13 @@ __global__ void __launch_bounds__(kThreads)
   float logits[kPerThread];
 #pragma unroll
   for (int i = 0; i < kPerThread; ++i) {
-    const int64_t at = begin + i * kThreads + threadIdx.x;
+    const int64_t at = begin + i * kSelectTopKThreads + threadIdx.x;
     logits[i] = at < count ? args.class_logits[first + at] : -INFINITY;
   }
 #pragma unroll
   for (int i = 0; i < kPerThread; ++i) {
     if (!__any_sync(kWholeWarp, logits[i] > bound)) continue;
-    const int64_t at = begin + i * kThreads + threadIdx.x;
+    const int64_t at = begin + i * kSelectTopKThreads + threadIdx.x;
     float value = 0.0f;
     const bool pass = logits[i] > bound && passes(args, logits[i], (first + at) / args.class_count, value);
     const unsigned votes = __ballot_sync(kWholeWarp, pass);
@@ -162,18 +162,19 @@ __global__ void __launch_bounds__(kSelectThreads) select_keys(SelectTopKArgs arg
 
 // Block: 256 places of one group. A selected key goes to the place that its rank names; places beyond the count are
 // cleared.
-__global__ void __launch_bounds__(kThreads) order_keys(SelectTopKArgs args, LevelTable levels, KeyLists lists) {
-  SHARED(others, Key[kThreads]);
+__global__ void __launch_bounds__(kSelectTopKThreads)
+    order_keys(SelectTopKArgs args, LevelTable levels, KeyLists lists) {
+  SHARED(others, Key[kSelectTopKThreads]);
   const int64_t group = blockIdx.y, image = group / args.level_count, level = group % args.level_count;
   const Key* keys = lists.selected + group * args.k;
-  const int64_t place = int64_t{blockIdx.x} * kThreads + threadIdx.x, count = lists.remaining[group];
+  const int64_t place = int64_t{blockIdx.x} * kSelectTopKThreads + threadIdx.x, count = lists.remaining[group];
   const Key key = place < count ? keys[place] : 0;
   int64_t rank = 0;
-  if (int64_t{blockIdx.x} * kThreads < count) {
-    for (int64_t begin = 0; begin < count; begin += kThreads) {
+  if (int64_t{blockIdx.x} * kSelectTopKThreads < count) {
+    for (int64_t begin = 0; begin < count; begin += kSelectTopKThreads) {
       others[threadIdx.x] = begin + threadIdx.x < count ? keys[begin + threadIdx.x] : 0;
       __syncthreads();
-      const int tile = static_cast<int>(min(count - begin, int64_t{kThreads}));
+      const int tile = static_cast<int>(min(count - begin, int64_t{kSelectTopKThreads}));
       for (int i = 0; i < tile; ++i) rank += others[i] > key ? 1 : 0;
       __syncthreads();
     }
@@ -214,17 +215,18 @@ void select_top_k(DeviceContext& context, const SelectTopKArgs& args) {
   Scratch<Key> selected(context, static_cast<size_t>(groups * args.k));
   Scratch<int32_t> counts(context, static_cast<size_t>(2 * groups));
   const KeyLists lists{passing.data(), counts.data(), selected.data(), counts.data() + groups};
-  launch(clear_counts, grid_for(groups, kThreads), kThreads, 0, context, lists.found, groups);
+  launch(clear_counts, grid_for(groups, kSelectTopKThreads), kSelectTopKThreads, 0, context, lists.found, groups);
   const float bound = logit_bound(args);
   for (int64_t level = 0; level < args.level_count; ++level) {
     const int64_t logits = args.levels[level].height * args.levels[level].width * args.class_count;
     launch(scan_level,
-           dim3(static_cast<unsigned>(ceil_div<int64_t>(logits, kChunk)), static_cast<unsigned>(args.images)), kThreads,
-           0, context, args, levels, level, bound, lists);
+           dim3(static_cast<unsigned>(ceil_div<int64_t>(logits, kChunk)), static_cast<unsigned>(args.images)),
+           kSelectTopKThreads, 0, context, args, levels, level, bound, lists);
   }
   launch(select_keys, static_cast<unsigned>(groups), kSelectThreads, 0, context, args, levels, lists);
-  launch(order_keys, dim3(static_cast<unsigned>(ceil_div<int64_t>(args.k, kThreads)), static_cast<unsigned>(groups)),
-         kThreads, 0, context, args, levels, lists);
+  launch(order_keys,
+         dim3(static_cast<unsigned>(ceil_div<int64_t>(args.k, kSelectTopKThreads)), static_cast<unsigned>(groups)),
+         kSelectTopKThreads, 0, context, args, levels, lists);
 }
 
 }  // namespace tessera

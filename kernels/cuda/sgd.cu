@@ -9,7 +9,7 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kSgdThreads = 256;
 
 struct Stepped {
   float value, momentum;
@@ -21,7 +21,7 @@ __device__ __forceinline__ Stepped step(const SgdStepArgs& args, float decay, fl
 }
 
 template <bool vector>
-__global__ void __launch_bounds__(kThreads) sgd_kernel(SgdStepArgs args) {
+__global__ void __launch_bounds__(kSgdThreads) sgd_kernel(SgdStepArgs args) {
   static_assert(kSgdBlock % 4 == 0);
   for_each_element(args.count / 4, [&](int64_t quad) {
     const int64_t begin = 4 * quad;
@@ -46,7 +46,8 @@ __global__ void __launch_bounds__(kThreads) sgd_kernel(SgdStepArgs args) {
 
 void sgd_step(DeviceContext& context, const SgdStepArgs& args) {
   const bool vector = aligned4(0, args.value, args.gradient, args.momentum);
-  launch(vector ? sgd_kernel<true> : sgd_kernel<false>, grid_for(args.count / 4, kThreads), kThreads, 0, context, args);
+  launch(vector ? sgd_kernel<true> : sgd_kernel<false>, grid_for(args.count / 4, kSgdThreads), kSgdThreads, 0, context,
+         args);
 }
 
 }  // namespace tessera

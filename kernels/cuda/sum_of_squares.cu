@@ -9,16 +9,16 @@ namespace tessera {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kSumOfSquaresThreads = 256;
 constexpr int64_t kChunk = 16384;
 
 __device__ __forceinline__ double square(float x) { return static_cast<double>(x) * x; }
 
 template <bool vector>
-__global__ void __launch_bounds__(kThreads) chunk_squares(const float* x, int64_t count, double* sums) {
+__global__ void __launch_bounds__(kSumOfSquaresThreads) chunk_squares(const float* x, int64_t count, double* sums) {
   const int64_t begin = blockIdx.x * kChunk, end = begin + kChunk < count ? begin + kChunk : count;
   double sum = 0;
-  for (int64_t i = begin + 4 * threadIdx.x; i < end; i += 4 * kThreads) {
+  for (int64_t i = begin + 4 * threadIdx.x; i < end; i += 4 * kSumOfSquaresThreads) {
     if (vector && i + 4 <= end) {
       const float4 v = load4(x + i);
       sum += (square(v.x) + square(v.y)) + (square(v.z) + square(v.w));
@@ -36,8 +36,8 @@ void sum_of_squares(DeviceContext& context, const SumOfSquaresArgs& args) {
   const int64_t chunks = ceil_div(args.count, kChunk);
   Scratch<double> sums(context, static_cast<size_t>(chunks) + 1);
   double* total = sums.data() + chunks;
-  launch(aligned4(0, args.x) ? chunk_squares<true> : chunk_squares<false>, static_cast<unsigned>(chunks), kThreads, 0,
-         context, args.x, args.count, sums.data());
+  launch(aligned4(0, args.x) ? chunk_squares<true> : chunk_squares<false>, static_cast<unsigned>(chunks),
+         kSumOfSquaresThreads, 0, context, args.x, args.count, sums.data());
   launch(add_sums<double>, 1, kSumThreads, 0, context, sums.data(), chunks, total);
   memory_to_host(context, args.sum, total, sizeof(double));
 }

@@ -10,6 +10,7 @@
 #include "tests/emulator/closed_allocator.h"
 #include "tests/models/anchor_free/tiny_yolactr.h"
 #include "tests/models/formula_weights.h"
+#include "tests/sanitized.h"
 
 namespace tessera {
 namespace {
@@ -50,11 +51,11 @@ struct Pictures {
 const Pictures kOne = {{1, 64, 64, 3}, {{73, 50, 64, 44}}};
 const Pictures kTwo = {{2, 64, 64, 3}, {{73, 50, 64, 44}, {128, 128, 64, 64}}};
 
-// Two pictures after the two of the recording, each of them different.
+// Two pictures after the two of the recording, each of them different; one of them under AddressSanitizer.
 void expect_replays(Context& context, const System& system, const Pictures& pictures) {
   Inference direct(context, system), recorded(context, system, {.graph = true});
   size_t objects = 0;
-  for (uint64_t sample = 1; sample <= 4; ++sample) {
+  for (uint64_t sample = 1; sample <= (kAddressSanitized ? 3 : 4); ++sample) {
     const std::vector<float> values = picture(pictures.shape, sample);
     const Found expected = direct.detect(values, pictures.shape, pictures.geometry);
     expect_equal(recorded.detect(values, pictures.shape, pictures.geometry), expected);
@@ -98,7 +99,7 @@ TEST(Inference, YolactrReplaysToTheBit) {
       for (float& value : values) value *= 30;
       parameter.value.copy_from_host(context, values.data());
     }
-    expect_replays(context, tiny.model, suppression == MaskSuppression::mask ? kOne : kTwo);
+    expect_replays(context, tiny.model, kAddressSanitized || suppression == MaskSuppression::mask ? kOne : kTwo);
   }
 }
 
