@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(kAttentionThreads, TileShape<math, width>::kGr
   const int64_t statistics = (int64_t{own.sequence} * args.heads + own.head) * args.queries;
   RowSums<math, width> dkey, dvalue;
   const float factor = args.scale * kLog2E;
-  int fetched = 0, begin = 0;
+  int fetched = 0;
   keys.template copy<kAttentionRows, Shape::kChunks>(own.first, memory.own(0));
   values.template copy<kAttentionRows, Shape::kChunks>(own.first, memory.own(1));
   copy_pipeline<kAttentionStages>(
@@ -126,14 +126,13 @@ __global__ void __launch_bounds__(kAttentionThreads, TileShape<math, width>::kGr
         const int which = static_cast<int>(threadIdx.x) / kQueries, query = static_cast<int>(threadIdx.x) % kQueries;
         if (which < 2) {
           const float* from = (which == 0 ? args.log_sum : args.row_products) + statistics;
+          // A query that does not exist is all zeros: P = 1 times dy = 0, dS = 0.
           const bool valid = fetched + query < args.queries;
           copy_async<4>(memory.statistics(stage, which) + query, valid ? from + fetched + query : from, valid);
         }
         fetched += kQueries;
       },
       [&](int stage) {
-        const int left = args.queries - begin;
-        begin += kQueries;
         TileScores p, ds;
         p.template add_products<Shape::kChunks>(memory.own_rows(0), memory.tile(stage, 0));
 #pragma unroll
@@ -141,7 +140,7 @@ __global__ void __launch_bounds__(kAttentionThreads, TileShape<math, width>::kGr
           const float log_sum = memory.statistics(stage, 0)[p.column(j)] * kLog2E;
 #pragma unroll
           for (int i = 0; i < TileScores::kRows; ++i) {
-            p.at(i, j) = p.column(j) < left ? exp2f(factor * p.at(i, j) - log_sum) : 0.0f;
+            p.at(i, j) = exp2f(factor * p.at(i, j) - log_sum);
           }
         }
         dvalue.template add_weighted<kQueries>(p, memory.tile(stage, 1), memory.weights());

@@ -70,6 +70,18 @@ TEST(MultiHeadAttention, AgreesWithOracleInVeryWideHeads) {
   check({1, 9, 6, 514, 2}, kFewProbes);
 }
 
+// A log-sum-exp of -1,100: exp of what a tile has behind the last key, whose scores are zeros, is infinite. Scores err
+// by up to 24 roundings of 2^-24 times their size, and P by that share.
+TEST(MultiHeadAttention, AgreesWithOracleOnScoresFarBelowZero) {
+  const MultiHeadAttentionCase of{1, 5, 6, 8, 1};
+  const OpTolerance tolerance{.forward_absolute = 2e-3, .gradient_absolute = 2e-3};
+  check_op(
+      "multi_head_attention of scores far below zero",
+      {random_input({1, of.queries, of.channels}, 1, 0.1, 20), random_input({1, of.keys, of.channels}, 2, 0.1, -20),
+       random_input({1, of.keys, of.channels}, 3)},
+      op_of(of), [&](const auto& in) { return reference::multi_head_attention(of, in[0], in[1], in[2]); }, tolerance);
+}
+
 // Its gradients are no case for check_op, which measures errors against the largest gradient: those of q and k are
 // zero, and computed as the difference of two sums of the same terms. multi_head_attention_device_test.cpp has their
 // bound.
