@@ -32,6 +32,7 @@
 #include "engine/ops/mask_nms.h"
 #include "engine/ops/mask_rle.h"
 #include "engine/ops/max_pool.h"
+#include "engine/ops/multi_head_attention.h"
 #include "engine/ops/nms.h"
 #include "engine/ops/patch_gather.h"
 #include "engine/ops/point_nms.h"
@@ -162,6 +163,8 @@ void add_layers(std::vector<OpCheck>& checks) {
             [](Tape& tape, const Inputs& in) { return axial_attention(tape, in[0], in[1], 4, AttentionAxis::column); });
   add_check("axial_attention rows", 64, {{1, 3, 37, 32}, {1, 3, 37, 64}},
             [](Tape& tape, const Inputs& in) { return axial_attention(tape, in[0], in[1], 2, AttentionAxis::row); });
+  add_check("multi_head_attention", 131, {{2, 70, 64}, {2, 131, 64}, {2, 131, 64}},
+            [](Tape& tape, const Inputs& in) { return multi_head_attention(tape, in[0], in[1], in[2], 2); });
   add_check("dynamic_conv", 117, {{2, 9, 13, 20}, {7, 20}}, [](Tape& tape, const Inputs& in) {
     const std::vector<int64_t> first = {0, 3, 7};
     return dynamic_conv(tape, in[0], in[1], first);

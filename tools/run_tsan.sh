@@ -14,6 +14,7 @@ ops+=':DiceLoss*:Softmax*:SelectTopK*:FcosDecode*:Nms*:Gelu*:LeakyRelu*:GatedSum
 ops+=':ChannelPool.AgreesWithOracle:ChannelGate.AgreesWithOracle:Spatial*:RoiAlign.Maps*:MaskRle.ByHand:MaskBinarize*'
 ops+=':MaskOverlap*:MatrixNms*:GreedyNms*:PointNms*'
 ops+=':Conv2dDevice.SmallMap*:Conv2dDevice.ChannelSums*:RowMoments.OfASmall*:Conv2dGroupNorm.AgreesWithTheTwoOps:Linear*'
+ops+=':MultiHeadAttention.AgreesWithOracle:MultiHeadAttentionDevice.Small*'
 ops+=':AxialAttention.AgreesWithOracle:AxialAttention.OfOneKey*:GridBinarize.SmallMaps*:GridSegmentationLoss.Small*'
 ops+=':DynamicConv.AgreesWithOracle:MaskBinaryCross*:MaskCandidates*:MaskEnlarge*:FrozenBatchNorm*:Distance*'
 ops+=':Sgd.TwoSteps*:AdamW.*Hand*:FiniteCheck*:Philox*'
