@@ -16,11 +16,11 @@ namespace {
 
 struct Product {
   std::vector<int64_t> rows;
-  int64_t columns, groups, depth, taps;
+  int64_t columns, groups, depth, taps, branches;
 
   bool operator<(const Product& other) const {
-    return std::tie(rows, columns, groups, depth, taps) <
-           std::tie(other.rows, other.columns, other.groups, other.depth, other.taps);
+    return std::tie(rows, columns, groups, depth, taps, branches) <
+           std::tie(other.rows, other.columns, other.groups, other.depth, other.taps, other.branches);
   }
   int64_t all_rows() const {
     int64_t sum = 0;
@@ -36,7 +36,7 @@ struct Product {
 class ProductList final : public ConvTuner {
  public:
   ConvChoice choose(const ConvWork& work, const std::function<double(const ConvChoice&)>&) override {
-    ++calls[{{work.rows.begin(), work.rows.end()}, work.columns, work.groups, work.depth, work.taps}];
+    ++calls[{{work.rows.begin(), work.rows.end()}, work.columns, work.groups, work.depth, work.taps, work.branches}];
     return choose_conv(work);
   }
 
@@ -49,6 +49,7 @@ std::string describe(const Product& product) {
       fmt::format("{}x{} {} -> {}, {} rows", window, window, product.depth / product.taps * product.groups,
                   product.columns * product.groups, product.all_rows());
   if (product.rows.size() > 1) text += fmt::format(" of {} maps", product.rows.size());
+  if (product.branches > 1) text += fmt::format(", {} branches", product.branches);
   if (product.groups > 1) text += fmt::format(", {} groups", product.groups);
   return text;
 }
@@ -58,7 +59,7 @@ ConvolutionForecast forecast(const Product& product, int64_t calls) {
                              product.all_rows() * product.columns * product.groups * product.depth};
   for (size_t i = 0; i < kPredictedMath.size(); ++i) result.product[i] = predict_conv(product.work(kPredictedMath[i]));
   const int64_t x = product.all_rows() * product.depth / product.taps * product.groups;
-  const int64_t weights = product.columns * product.groups * product.depth;
+  const int64_t weights = product.branches * product.columns * product.groups * product.depth;
   if (product.work(ConvMath::bf16).math == ConvMath::bf16) {
     result.copy_seconds = predicted_copy_seconds(6 * (x + weights));
   }
@@ -124,11 +125,11 @@ void print_forecast(const GpuForecast& forecast) {
       "PREDICTION, not a measurement: the model of docs/kernels/conv2d.md, a card of 84 multiprocessors at 1.7 GHz,\n"
       "128 multiply-adds a clock in fp32 (bf16: 256, fp16-chunked: 512), 928 GB/s. Per call: tile and splits,\n"
       "microseconds, share of the card's multiply-adds.\n");
-  fmt::print("{:>5} {:<44} {:>8}", "calls", "convolution", "GMAC");
+  fmt::print("{:>5} {:<54} {:>8}", "calls", "convolution", "GMAC");
   for (const ConvMath math : kPredictedMath) fmt::print("  {:<24}", name_of(math));
   fmt::print("\n");
   for (const ConvolutionForecast& at : forecast.convolutions) {
-    fmt::print("{:>5} {:<44} {:>8.3f}", at.calls, at.description, 1e-9 * static_cast<double>(at.macs));
+    fmt::print("{:>5} {:<54} {:>8.3f}", at.calls, at.description, 1e-9 * static_cast<double>(at.macs));
     for (const ConvPrediction& of : at.product) {
       fmt::print("  {:>7} /{:<2} {:>7.0f} {:>3.0f} %", name_of(of.choice.tile), of.choice.splits, 1e6 * of.seconds,
                  100 * of.limit_seconds / of.seconds);
@@ -136,7 +137,7 @@ void print_forecast(const GpuForecast& forecast) {
     fmt::print("\n");
   }
   const auto row = [&](const char* name, auto&& milliseconds) {
-    fmt::print("{:<59}", name);
+    fmt::print("{:<69}", name);
     for (size_t i = 0; i < kPredictedMath.size(); ++i) fmt::print("  {:>15.2f} ms     ", milliseconds(i));
     fmt::print("\n");
   };

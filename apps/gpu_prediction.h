@@ -16,11 +16,13 @@ namespace tessera {
 inline constexpr std::array kPredictedMath = {ConvMath::fp32, ConvMath::bf16, ConvMath::fp16_accumulate_chunked};
 
 struct ConvolutionForecast {
-  std::string description;                                      // of one launch: all maps that share the weights
+  std::string description;                                      // of one launch: all maps of all branches
   int64_t calls = 0;                                            // in one forward pass
   int64_t macs = 0;                                             // of one call
   std::array<ConvPrediction, kPredictedMath.size()> product{};  // of one call
-  double copy_seconds = 0;  // operands in 16 bits, of one call; a map that is read with a stride counts as one without
+  // Operands in 16 bits, of one call; a map that is read with a stride counts as one without, one that branches share
+  // for each.
+  double copy_seconds = 0;
 };
 
 struct GpuForecast {

@@ -1,7 +1,8 @@
 // Grouped, strided convolution of NHWC maps with OHWI weights, and its gradients.
 //   y = act(scale * conv(x, w) + bias + residual), per output channel, act = identity or ReLU
 // Several maps can share one set of weights (the levels of a pyramid): the weights are laid out once, the work of all
-// maps is one pool of tasks.
+// maps is one pool of tasks. A call may have several branches, each with maps and weights of its own (the same layer of
+// the towers of a head): on a device all of them are one launch.
 #pragma once
 
 #include <cstdint>
@@ -89,9 +90,28 @@ struct ChannelSumArgs {
   int64_t rows, channels;
 };
 
-TESSERA_KERNEL(conv2d_forward, Conv2dForwardArgs);
-TESSERA_KERNEL(conv2d_backward_data, Conv2dBackwardDataArgs);
-TESSERA_KERNEL(conv2d_backward_weight, Conv2dBackwardWeightArgs);
+// Args of the branches of a call, which agree in window, precision, ReLU and whether they want statistics. They may
+// read the same x; what they write does not overlap.
+template <typename Args>
+using Conv2dBranches = std::span<const Args>;
+
+TESSERA_KERNEL(conv2d_forward, Conv2dBranches<Conv2dForwardArgs>);
+TESSERA_KERNEL(conv2d_backward_data, Conv2dBranches<Conv2dBackwardDataArgs>);
+TESSERA_KERNEL(conv2d_backward_weight, Conv2dBranches<Conv2dBackwardWeightArgs>);
 TESSERA_KERNEL(channel_sum, ChannelSumArgs);
+
+// One branch; further arguments as the kernels take them (kernels/conv2d_choice.h).
+template <typename Device, typename... More>
+void conv2d_forward(Device& context, const Conv2dForwardArgs& args, const More&... more) {
+  conv2d_forward(context, Conv2dBranches<Conv2dForwardArgs>(&args, 1), more...);
+}
+template <typename Device, typename... More>
+void conv2d_backward_data(Device& context, const Conv2dBackwardDataArgs& args, const More&... more) {
+  conv2d_backward_data(context, Conv2dBranches<Conv2dBackwardDataArgs>(&args, 1), more...);
+}
+template <typename Device, typename... More>
+void conv2d_backward_weight(Device& context, const Conv2dBackwardWeightArgs& args, const More&... more) {
+  conv2d_backward_weight(context, Conv2dBranches<Conv2dBackwardWeightArgs>(&args, 1), more...);
+}
 
 }  // namespace tessera

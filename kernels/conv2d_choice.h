@@ -41,12 +41,14 @@ enum class ConvPass : uint8_t { gather, weight };  // forward and data gradient;
 struct ConvWork {
   ConvPass pass;
   ConvMath math;
-  std::span<const int64_t> rows;  // of the maps (gather) or output channels of a group (weight)
-  int64_t columns;                // target channels of a group, or taps * input channels of a group
+  std::span<const int64_t>
+      rows;         // of the maps of all branches (gather), or output channels of a group of each (weight)
+  int64_t columns;  // target channels of a group, or taps * input channels of a group
   int64_t groups;
-  int64_t depth;                               // taps * channels, or pixels
+  int64_t depth;                               // taps * channels, or pixels (of the branch with the most)
   int64_t taps = 1;                            // of the window
   std::span<const ConvSource> libraries = {};  // that can do the call, for a tuner; without one ours does
+  int64_t branches = 1;                        // sets of weights
 };
 
 // By a model of a card with 84 multiprocessors, see docs/kernels/conv2d.md.
@@ -69,9 +71,9 @@ class ConvTuner {
 #define TESSERA_CHOSEN_CONV(name, Args)                                        \
   void name(CudaContext& context, const Args& args, const ConvChoice& choice); \
   void name(EmulatedContext& context, const Args& args, const ConvChoice& choice)
-TESSERA_CHOSEN_CONV(conv2d_forward, Conv2dForwardArgs);
-TESSERA_CHOSEN_CONV(conv2d_backward_data, Conv2dBackwardDataArgs);
-TESSERA_CHOSEN_CONV(conv2d_backward_weight, Conv2dBackwardWeightArgs);
+TESSERA_CHOSEN_CONV(conv2d_forward, Conv2dBranches<Conv2dForwardArgs>);
+TESSERA_CHOSEN_CONV(conv2d_backward_data, Conv2dBranches<Conv2dBackwardDataArgs>);
+TESSERA_CHOSEN_CONV(conv2d_backward_weight, Conv2dBranches<Conv2dBackwardWeightArgs>);
 #undef TESSERA_CHOSEN_CONV
 
 }  // namespace tessera

@@ -72,13 +72,28 @@ Pyramid Conv2d::forward(Tape& tape, const Pyramid& x, bool relu) const {
   return y;
 }
 
-Pyramid Conv2d::forward(Tape& tape, const Pyramid& x, const GroupNorm& norm, bool relu) const {
-  TESSERA_CHECK(bias_ && config_.stride == 1, "a norm or stride {} on a pyramid", config_.stride);
-  const auto [convolution, y] = conv2d_group_norm(tape, x, tape.parameter(*weight_), tape.parameter(*bias_),
-                                                  {.padding = config_.window / 2, .groups = config_.groups},
-                                                  norm.inputs(tape), norm.options(relu));
-  observe_activation(tape, *weight_, convolution, false);
-  return norm.observe(tape, y, relu);
+std::vector<Pyramid> Conv2d::forward_together(Tape& tape, const std::vector<Branch>& branches, bool relu) {
+  TESSERA_CHECK(!branches.empty(), "{} convolutions together", branches.size());
+  const Conv2dConfig& config = branches.front().conv->config_;
+  const int norm_groups = branches.front().norm->groups();
+  std::vector<Conv2dBranch> convolutions;
+  std::vector<GroupNormInputs> norms;
+  for (const auto& [conv, norm, x] : branches) {
+    TESSERA_CHECK(conv->bias_ && conv->config_.stride == 1, "a norm or stride {} on a pyramid", conv->config_.stride);
+    TESSERA_CHECK(conv->config_.groups == config.groups && norm->groups() == norm_groups,
+                  "groups {} and {} beside {} and {}", conv->config_.groups, norm->groups(), config.groups,
+                  norm_groups);
+    convolutions.push_back({x, tape.parameter(*conv->weight_), tape.parameter(*conv->bias_)});
+    norms.push_back(norm->inputs(tape));
+  }
+  const auto results = conv2d_group_norm(tape, convolutions, {.padding = config.window / 2, .groups = config.groups},
+                                         norms, branches.front().norm->options(relu));
+  std::vector<Pyramid> y;
+  for (size_t i = 0; i < branches.size(); ++i) {
+    observe_activation(tape, *branches[i].conv->weight_, results[i].convolution, false);
+    y.push_back(branches[i].norm->observe(tape, results[i].y, relu));
+  }
+  return y;
 }
 
 }  // namespace tessera

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <variant>
+#include <vector>
 
 #include "engine/ops/conv2d.h"
 #include "layers/batch_norm.h"
@@ -44,8 +45,14 @@ class Conv2d {
 
   // The same weights on all levels. Only for stride 1 without norm of its own.
   Pyramid forward(Tape& tape, const Pyramid& x, bool relu = false) const;
-  // relu?( norm(conv(x)) ), likewise.
-  Pyramid forward(Tape& tape, const Pyramid& x, const GroupNorm& norm, bool relu) const;
+  // relu?( norm(conv(x)) ), likewise: modules with the same windows, channels and groups side by side, as branches of
+  // one convolution.
+  struct Branch {
+    const Conv2d* conv;
+    const GroupNorm* norm;
+    Pyramid x;
+  };
+  static std::vector<Pyramid> forward_together(Tape& tape, const std::vector<Branch>& branches, bool relu);
 
  private:
   Conv2dConfig config_;

@@ -14,7 +14,12 @@ class ConvTower {
  public:
   ConvTower(const ParameterScope& scope, int channels, int count, int norm_groups);
 
-  Pyramid forward(Tape& tape, Pyramid x) const;
+  Pyramid forward(Tape& tape, const Pyramid& x) const;
+
+  // Towers of the same channels and norm groups on the same x. Their layers number i are branches of one convolution,
+  // on a device one launch; a tower with fewer layers ends before the others.
+  static std::vector<Pyramid> forward_together(Tape& tape, const std::vector<const ConvTower*>& towers,
+                                               const Pyramid& x);
 
  private:
   std::vector<Conv2d> convs_;

@@ -14,6 +14,7 @@ class GroupNorm {
   // For conv2d_group_norm, whose result is then reported with `observe`.
   GroupNormInputs inputs(Tape& tape) const { return {tape.parameter(*weight_), tape.parameter(*bias_)}; }
   GroupNormOptions options(bool relu) const { return {.groups = groups_, .relu = relu}; }
+  int groups() const { return groups_; }
   template <typename Map>
   const Map& observe(Tape& tape, const Map& y, bool relu) const {
     observe_activation(tape, *weight_, y, relu);

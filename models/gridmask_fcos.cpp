@@ -75,12 +75,12 @@ GridMaskFcos::Output GridMaskFcos::run(Tape& tape, const Tensor& images) const {
                     images.extent(2) % config_.size_divisor == 0,
                 "images {}, padded to {}", images.shape().to_string(), config_.size_divisor);
   Output output;
-  std::vector<Variable> maps;
   {
-    Tape::Stage stage(tape, "backbone");
-    maps = backbone_.forward(tape, images);
-  }
-  {
+    std::vector<Variable> maps;  // gone before the heads, which need memory
+    {
+      Tape::Stage stage(tape, "backbone");
+      maps = backbone_.forward(tape, images);
+    }
     Tape::Stage stage(tape, "fpn");
     output.features = fpn_.forward(tape, maps);
   }

@@ -12,6 +12,10 @@ Context& BackwardPass::context() const { return tape_.context_; }
 
 const Tensor& BackwardPass::saved(size_t index) const { return tape_.nodes_[node_].saved.at(index); }
 
+bool BackwardPass::has_output_gradient(size_t index) const {
+  return tape_.slots_[static_cast<size_t>(tape_.nodes_[node_].outputs.at(index))].gradient.defined();
+}
+
 Tensor BackwardPass::output_gradient(size_t index) {
   Tape::Slot& slot = tape_.slots_[static_cast<size_t>(tape_.nodes_[node_].outputs.at(index))];
   if (!slot.gradient.defined()) slot.gradient = Tensor::zeros(context(), slot.shape, DType::f32, "gradient");

@@ -21,6 +21,8 @@ class BackwardPass {
  public:
   Context& context() const;
   const Tensor& saved(size_t index) const;
+  // Whether anything used an output; of a node's outputs at least one.
+  bool has_output_gradient(size_t index = 0) const;
   // Gradient of an output; zeros when nothing used that output. Shape of the output.
   Tensor output_gradient(size_t index = 0);
   // Whether the gradient of an input is wanted: skip the arithmetic when not.

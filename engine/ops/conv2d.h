@@ -1,6 +1,9 @@
 // Convolution with its epilogue in one pass: y = act(scale * conv(x, w) + shift + bias + residual).
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "engine/autograd/tape.h"
 #include "engine/ops/row_moments.h"
 
@@ -32,5 +35,17 @@ Variable conv2d(Tape& tape, const Conv2dInputs& inputs, const Conv2dOptions& opt
 // Gradients of weights are sums over levels, in order. Statistics are per level and image.
 Pyramid conv2d(Tape& tape, const Pyramid& x, const Variable& weight, const Variable& bias,
                const Conv2dOptions& options = {}, RowMomentTensors* moments = nullptr);
+
+struct Conv2dBranch {
+  Pyramid x;        // [R, I]
+  Variable weight;  // [O, k, k, I / groups], of the same shape in all branches
+  Variable bias;    // [O] or undefined
+};
+
+// The same on several pyramids, each with weights of its own (the same layer of several towers), which may be one and
+// the same: on a device one launch forward, one for the gradients of all x and one for those of all weights. Gradients
+// are added in the order in which separate ops would be walked back, and what no branch needs is not computed.
+std::vector<Pyramid> conv2d(Tape& tape, std::span<const Conv2dBranch> branches, const Conv2dOptions& options = {},
+                            std::vector<RowMomentTensors>* moments = nullptr);
 
 }  // namespace tessera

@@ -26,5 +26,10 @@ NormalisedConvolution<Variable> conv2d_group_norm(Tape& tape, const Conv2dInputs
 NormalisedConvolution<Pyramid> conv2d_group_norm(Tape& tape, const Pyramid& x, const Variable& weight,
                                                  const Variable& bias, const Conv2dOptions& conv,
                                                  const GroupNormInputs& norm_inputs, const GroupNormOptions& norm);
+// Branches of one convolution, each with its norm.
+std::vector<NormalisedConvolution<Pyramid>> conv2d_group_norm(Tape& tape, std::span<const Conv2dBranch> branches,
+                                                              const Conv2dOptions& conv,
+                                                              std::span<const GroupNormInputs> norm_inputs,
+                                                              const GroupNormOptions& norm);
 
 }  // namespace tessera

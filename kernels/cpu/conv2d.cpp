@@ -23,9 +23,7 @@ std::vector<WinogradMap> winograd_maps(std::span<const Conv2dMap> maps) {
   return result;
 }
 
-}  // namespace
-
-void conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
+void run_branch(CpuContext& context, const Conv2dForwardArgs& args) {
   const Conv2dWindow& window = args.window;
   // Every path below fills in the parts that it uses.
   if (args.moments.rows != nullptr) std::fill_n(args.moments.rows, moment_parts(args.maps).count(), 0);
@@ -44,7 +42,7 @@ void conv2d_forward(CpuContext& context, const Conv2dForwardArgs& args) {
 }
 
 // With stride 1 a convolution of dy with the window turned by half a revolution, the channels' roles exchanged.
-void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& args) {
+void run_branch(CpuContext& context, const Conv2dBackwardDataArgs& args) {
   const Conv2dWindow& window = args.window;
   if (bf16_applies(args.math, window.group_out())) return bf16_conv2d_backward_data(context, args);
   if (winograd_applies(window)) {
@@ -62,7 +60,7 @@ void conv2d_backward_data(CpuContext& context, const Conv2dBackwardDataArgs& arg
   direct_conv2d_backward_data(context, args);
 }
 
-void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs& args) {
+void run_branch(CpuContext& context, const Conv2dBackwardWeightArgs& args) {
   const Conv2dWindow& window = args.window;
   if (bf16_applies(args.math, window.group_in())) return bf16_conv2d_backward_weight(context, args);
   if (winograd_applies(window)) {
@@ -75,6 +73,19 @@ void conv2d_backward_weight(CpuContext& context, const Conv2dBackwardWeightArgs&
     }
   }
   direct_conv2d_backward_weight(context, args);
+}
+
+}  // namespace
+
+// A branch has work for all threads.
+void conv2d_forward(CpuContext& context, const Conv2dBranches<Conv2dForwardArgs>& branches) {
+  for (const auto& args : branches) run_branch(context, args);
+}
+void conv2d_backward_data(CpuContext& context, const Conv2dBranches<Conv2dBackwardDataArgs>& branches) {
+  for (const auto& args : branches) run_branch(context, args);
+}
+void conv2d_backward_weight(CpuContext& context, const Conv2dBranches<Conv2dBackwardWeightArgs>& branches) {
+  for (const auto& args : branches) run_branch(context, args);
 }
 
 // Partial sums of fixed ranges of rows, added in order.

@@ -105,5 +105,17 @@ void launch_attend(DeviceContext& context, const AttentionTiles& args);
 template <ConvMath math>
 void launch_attention_gradients(DeviceContext& context, const AttentionTiles& args);
 
+#define TESSERA_ATTENTION(math)                                                  \
+  template <>                                                                    \
+  void launch_attend<math>(DeviceContext & context, const AttentionTiles& args); \
+  template <>                                                                    \
+  void launch_attention_gradients<math>(DeviceContext & context, const AttentionTiles& args)
+TESSERA_ATTENTION(ConvMath::fp32);
+TESSERA_ATTENTION(ConvMath::tf32);
+TESSERA_ATTENTION(ConvMath::bf16);
+#undef TESSERA_ATTENTION
+template <>
+void launch_attend<ConvMath::fp16>(DeviceContext& context, const AttentionTiles& args);
+
 }  // namespace TESSERA_PORT
 }  // namespace tessera

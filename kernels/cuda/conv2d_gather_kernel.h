@@ -46,10 +46,10 @@ class GatherFetch {
   static_assert(chunks || sizeof(Element) == 4);
 
  public:
-  __device__ __forceinline__ GatherFetch(const GatherArgs& args, const GatherMap& map, int group, int first_m,
-                                         int first_n, int first_depth)
-      : source_(static_cast<const Element*>(args.source)),
-        weight_(static_cast<const Element*>(args.weight)),
+  __device__ __forceinline__ GatherFetch(const GatherArgs& args, const GatherBranch& branch, const GatherMap& map,
+                                         int group, int first_m, int first_n, int first_depth)
+      : source_(static_cast<const Element*>(branch.source)),
+        weight_(static_cast<const Element*>(branch.weight)),
         source_stride_(args.source_channels),
         source_group_(args.source_group),
         height_(map.source_height),
@@ -193,15 +193,17 @@ __global__ void __launch_bounds__(GatherShape<math, tile_m, tile_n, warp_m, warp
   DepthProduct<math, warp_m, warp_n> product;
   if (steps > 0) {
     GatherFetch<typename Shape::Element, tile_m, tile_n, Shape::kThreads, chunks> fetch(
-        args, map, group, first_m, first_n, first_step * Shape::kDepth);
+        args, args.branches[map.branch], map, group, first_m, first_n, first_step * Shape::kDepth);
     copy_pipeline<Shape::kStages>(
         steps, [&](int at) { fetch(stage(at)); },
         [&](int at) { product.accumulate(stage(at) + a_bytes, stage(at) + b_bytes); });
   }
 
-  // Where the rows of the tile lie in the target, -1 beyond the map; in the memory of the stages.
+  // Where the rows of the tile lie in the target, -1 beyond the map, and behind them the branch; in the memory of the
+  // stages. Were the branch known before the products, its pointers would cost them registers.
   __syncthreads();
   int64_t* places = dynamic_shared<int64_t>();
+  if (threadIdx.x == 0) places[tile_m] = map.branch;
   for (int row = static_cast<int>(threadIdx.x); row < tile_m; row += Shape::kThreads) {
     const int m = first_m + row, line = m / map.width, image = line / map.height;
     const int y = (line - image * map.height) * map.target_step + map.target_y;
@@ -211,12 +213,13 @@ __global__ void __launch_bounds__(GatherShape<math, tile_m, tile_n, warp_m, warp
   }
   __syncthreads();
 
+  const GatherBranch& branch = args.branches[places[tile_m]];
   const int columns = args.target_group - first_n, channel = group * args.target_group + first_n;
-  float* target = args.target + split * args.split_stride;
+  float* target = branch.target + split * args.split_stride;
   const auto epilogue_of = [&](int n) {
-    return ChannelEpilogue(n < columns ? args.scale : nullptr, n < columns ? args.bias : nullptr, channel + n);
+    return ChannelEpilogue(n < columns ? branch.scale : nullptr, n < columns ? branch.bias : nullptr, channel + n);
   };
-  const auto residual_of = [&](int64_t place) { return args.residual != nullptr ? args.residual[place] : 0.0f; };
+  const auto residual_of = [&](int64_t place) { return branch.residual != nullptr ? branch.residual[place] : 0.0f; };
   if constexpr (DepthProduct<math, warp_m, warp_n>::kPairs) {
     product.visit(
         [&](int n) {
@@ -249,12 +252,12 @@ __global__ void __launch_bounds__(GatherShape<math, tile_m, tile_n, warp_m, warp
                     target[at] = value;
                   });
   }
-  if (args.moments.rows == nullptr) return;
+  if (branch.moments.rows == nullptr) return;
 
   // Statistics: of the warps, then of the tile.
   constexpr int kWarpsM = tile_m / warp_m;
-  auto* of_warps = reinterpret_cast<float2*>(places + tile_m);  // [kWarpsM][tile_n]
-  static_assert(tile_m * 8 + kWarpsM * tile_n * 8 <= Shape::kStages * Shape::kStageBytes);
+  auto* of_warps = reinterpret_cast<float2*>(places + tile_m + 1);  // [kWarpsM][tile_n]
+  static_assert((tile_m + 1) * 8 + kWarpsM * tile_n * 8 <= Shape::kStages * Shape::kStageBytes);
   const int tile_rows = min(tile_m, map.rows - first_m);
   const auto rows_of = [&](int of_warp) { return max(0, min(warp_m, tile_rows - of_warp * warp_m)); };
   product.column_moments(rows_of(warp_row / warp_m), [&](int n, float mean, float deviation) {
@@ -262,14 +265,14 @@ __global__ void __launch_bounds__(GatherShape<math, tile_m, tile_n, warp_m, warp
   });
   __syncthreads();
   const int part = map.first_part + row_tile - map.first_tile;
-  if (channel == 0 && threadIdx.x == 0) args.moments.rows[part] = tile_rows;
+  if (channel == 0 && threadIdx.x == 0) branch.moments.rows[part] = tile_rows;
   for (int n = static_cast<int>(threadIdx.x); n < min(tile_n, columns); n += Shape::kThreads) {
     Moments moments;
     for (int at = 0; at < kWarpsM; ++at) {
       const float2 of_warp = of_warps[at * tile_n + n];
       moments.join(static_cast<float>(rows_of(at)), of_warp.x, of_warp.y);
     }
-    moments.store(args.moments.values, part, args.target_channels, channel + n);
+    moments.store(branch.moments.values, part, args.target_channels, channel + n);
   }
 }
 

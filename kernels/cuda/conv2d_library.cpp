@@ -35,68 +35,82 @@ std::vector<ConvSource> offered(const Conv2dWindow& window, ConvMath math, bool 
 
 }  // namespace
 
-LibraryCall library_forward(CudaContext& context, const Conv2dForwardArgs& args, const ConvOperands& operands) {
-  Conv2dWindow window = args.window;
-  window.in_channels = window.groups * operands.x_group;
-  const auto run = [&context, args, operands, window](ConvSource source) {
-    for (const Conv2dMap& map : args.maps) {
-      const void* x = row_of(operands.x, operands.math, map.in_row, window.in_channels);
-      float* y = args.y + map.out_row * window.out_channels;
+LibraryCall library_forward(CudaContext& context, const Conv2dBranches<Conv2dForwardArgs>& branches,
+                            std::vector<ConvOperands> operands) {
+  const ConvMath math = operands.front().math;
+  Conv2dWindow window = branches.front().window;
+  window.in_channels = window.groups * operands.front().x_group;
+  const auto run = [&context, branches, operands, math, window](ConvSource source) {
+    for (size_t branch = 0; branch < branches.size(); ++branch) {
+      const void* weight = operands[branch].weight;
+      for (const Conv2dMap& map : branches[branch].maps) {
+        const void* x = row_of(operands[branch].x, math, map.in_row, window.in_channels);
+        float* y = branches[branch].y + map.out_row * window.out_channels;
+        if (source == ConvSource::cudnn) {
+          cudnn_conv(context, {CudnnPass::forward, math, window, map, x, weight, y});
+        } else {
+          cublas_product(context, {x, weight, y, map.out_rows(), window.out_channels, window.in_channels, math});
+        }
+      }
+    }
+  };
+  return {offered(window, math, true), run};
+}
+
+LibraryCall library_backward_data(CudaContext& context, const Conv2dBranches<Conv2dBackwardDataArgs>& branches,
+                                  std::vector<ConvOperands> operands, WithWeight with_weight) {
+  const ConvMath math = operands.front().math;
+  const Conv2dWindow window = branches.front().window;
+  const int64_t dy_channels = window.groups * operands.front().dy_group;
+  const auto run = [&context, branches, operands, math, window, dy_channels, with_weight](ConvSource source) {
+    for (size_t branch = 0; branch < branches.size(); ++branch) {
+      const auto each_map = [&](const std::function<void(const Conv2dMap&, const void*, float*)>& call) {
+        for (const Conv2dMap& map : branches[branch].maps) {
+          call(map, row_of(operands[branch].dy, math, map.out_row, dy_channels),
+               branches[branch].dx + map.in_row * window.in_channels);
+        }
+      };
+      if (source == ConvSource::cublas) {
+        each_map([&](const Conv2dMap& map, const void* dy, float* dx) {
+          cublas_product(context,
+                         {dy, operands[branch].weight, dx, map.in_rows(), window.in_channels, dy_channels, math});
+        });
+        continue;
+      }
+      with_weight(branch, [&](const void* weight) {
+        each_map([&](const Conv2dMap& map, const void* dy, float* dx) {
+          cudnn_conv(context, {CudnnPass::data, math, window, map, dx, weight, dy});
+        });
+      });
+    }
+  };
+  bool scaled = false;
+  for (const Conv2dBackwardDataArgs& args : branches) scaled = scaled || args.scale != nullptr;
+  return {offered(window, math, !scaled && whole_channels(window, math)), run};
+}
+
+LibraryCall library_backward_weight(CudaContext& context, const Conv2dBranches<Conv2dBackwardWeightArgs>& branches,
+                                    std::vector<ConvOperands> operands) {
+  const ConvMath math = operands.front().math;
+  const Conv2dWindow window = branches.front().window;
+  if (!whole_channels(window, math)) return {};
+  for (const Conv2dBackwardWeightArgs& args : branches) {
+    if (args.maps.size() != 1) return {};  // neither adds to what another map gave
+  }
+  const auto run = [&context, branches, operands, math, window](ConvSource source) {
+    for (size_t branch = 0; branch < branches.size(); ++branch) {
+      const Conv2dMap& map = branches[branch].maps.front();
+      float* dweight = branches[branch].dweight;
+      const void* x = row_of(operands[branch].x, math, map.in_row, window.in_channels);
+      const void* dy = row_of(operands[branch].dy, math, map.out_row, window.out_channels);
       if (source == ConvSource::cudnn) {
-        cudnn_conv(context, {CudnnPass::forward, operands.math, window, map, x, operands.weight, y});
+        cudnn_conv(context, {CudnnPass::weight, math, window, map, x, dweight, dy});
       } else {
-        cublas_product(context,
-                       {x, operands.weight, y, map.out_rows(), window.out_channels, window.in_channels, operands.math});
+        cublas_product(context, {dy, x, dweight, window.out_channels, window.in_channels, map.out_rows(), math, true});
       }
     }
   };
-  return {offered(window, operands.math, true), run};
-}
-
-LibraryCall library_backward_data(CudaContext& context, const Conv2dBackwardDataArgs& args,
-                                  const ConvOperands& operands, WithWeight with_weight) {
-  const Conv2dWindow window = args.window;
-  const int64_t dy_channels = window.groups * operands.dy_group;
-  const auto run = [&context, args, operands, window, dy_channels, with_weight](ConvSource source) {
-    const auto each_map = [&](const std::function<void(const Conv2dMap&, const void*, float*)>& call) {
-      for (const Conv2dMap& map : args.maps) {
-        call(map, row_of(operands.dy, operands.math, map.out_row, dy_channels),
-             args.dx + map.in_row * window.in_channels);
-      }
-    };
-    if (source == ConvSource::cublas) {
-      each_map([&](const Conv2dMap& map, const void* dy, float* dx) {
-        cublas_product(context,
-                       {dy, operands.weight, dx, map.in_rows(), window.in_channels, dy_channels, operands.math});
-      });
-      return;
-    }
-    with_weight([&](const void* weight) {
-      each_map([&](const Conv2dMap& map, const void* dy, float* dx) {
-        cudnn_conv(context, {CudnnPass::data, operands.math, window, map, dx, weight, dy});
-      });
-    });
-  };
-  return {offered(window, operands.math, args.scale == nullptr && whole_channels(window, operands.math)), run};
-}
-
-LibraryCall library_backward_weight(CudaContext& context, const Conv2dBackwardWeightArgs& args,
-                                    const ConvOperands& operands) {
-  const Conv2dWindow window = args.window;
-  // Neither adds to what another map gave.
-  if (args.maps.size() != 1 || !whole_channels(window, operands.math)) return {};
-  const auto run = [&context, args, operands, window](ConvSource source) {
-    const Conv2dMap& map = args.maps.front();
-    const void* x = row_of(operands.x, operands.math, map.in_row, window.in_channels);
-    const void* dy = row_of(operands.dy, operands.math, map.out_row, window.out_channels);
-    if (source == ConvSource::cudnn) {
-      cudnn_conv(context, {CudnnPass::weight, operands.math, window, map, x, args.dweight, dy});
-    } else {
-      cublas_product(
-          context, {dy, x, args.dweight, window.out_channels, window.in_channels, map.out_rows(), operands.math, true});
-    }
-  };
-  return {offered(window, operands.math, true), run};
+  return {offered(window, math, true), run};
 }
 
 }  // namespace tessera

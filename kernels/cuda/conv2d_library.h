@@ -15,8 +15,8 @@ struct LibraryCall {
   std::function<void(ConvSource)> run;  // one of those offered; may throw LibraryRefused
 };
 
-// The operands as the product kernels of the precision read them; *_group: channels of a group in memory, padded to a
-// multiple of 8 in 16 bits. Spans and pointers are used when `run` is called.
+// The operands of a branch as the product kernels of the precision read them; *_group: channels of a group in memory,
+// padded to a multiple of 8 in 16 bits. Spans and pointers are used when `run` is called.
 struct ConvOperands {
   ConvMath math;
   const void* x = nullptr;
@@ -25,14 +25,16 @@ struct ConvOperands {
   int64_t x_group = 0, dy_group = 0;
 };
 
-LibraryCall library_forward(CudaContext& context, const Conv2dForwardArgs& args, const ConvOperands& operands);
-// Calls its argument with the weights as cuDNN wants them, OHWI in the elements of the precision: a copy that other
-// candidates do not need.
-using WithWeight = std::function<void(const std::function<void(const void*)>&)>;
-LibraryCall library_backward_data(CudaContext& context, const Conv2dBackwardDataArgs& args,
-                                  const ConvOperands& operands, WithWeight with_weight);
-LibraryCall library_backward_weight(CudaContext& context, const Conv2dBackwardWeightArgs& args,
-                                    const ConvOperands& operands);
+// A branch after the other; operands: of each.
+LibraryCall library_forward(CudaContext& context, const Conv2dBranches<Conv2dForwardArgs>& branches,
+                            std::vector<ConvOperands> operands);
+// Calls its argument with the weights of a branch as cuDNN wants them, OHWI in the elements of the precision: a copy
+// that other candidates do not need.
+using WithWeight = std::function<void(size_t branch, const std::function<void(const void*)>&)>;
+LibraryCall library_backward_data(CudaContext& context, const Conv2dBranches<Conv2dBackwardDataArgs>& branches,
+                                  std::vector<ConvOperands> operands, WithWeight with_weight);
+LibraryCall library_backward_weight(CudaContext& context, const Conv2dBranches<Conv2dBackwardWeightArgs>& branches,
+                                    std::vector<ConvOperands> operands);
 
 template <typename... Arguments>
 LibraryCall library_forward(EmulatedContext&, const Arguments&...) {

@@ -1,9 +1,11 @@
 // The copies of conv2d_operands.h.
-//   pack_channels      a thread per 8 stored channels: 4 bytes read, 2 written a value, limited by memory
-//   transpose_weights  a block of 32 x 8 threads per 32 x 32 (o, c) of one tap and group, through shared memory, so
-//                      that it reads and writes along rows: 8 (6) bytes a weight
+//   pack_channels      a thread per 8 stored channels, blockIdx.y = array: 4 bytes read, 2 written a value, limited by
+//                      memory
+//   transpose_weights  a block of 32 x 8 threads per 32 x 32 (o, c) of one tap and group, blockIdx.y = branch, through
+//                      shared memory, so that it reads and writes along rows: 8 (6) bytes a weight
 #include "kernels/cuda/conv2d_operands.h"
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 
@@ -15,15 +17,29 @@ inline namespace TESSERA_PORT {
 namespace {
 
 constexpr int kPacked = 8, kThreads = 256, kTransposeTile = 32, kTransposeRows = 8;
+constexpr int kArraysPerLaunch = 2 * kBranchesPerLaunch;
+constexpr int64_t kAlignment = 16;  // of a branch's transposed weights, in bytes
+
+struct PackedArray {
+  const float* rows;
+  void* packed;
+  int channels, packs, count;  // packs: of 8 channels in a row; count: of packs
+  bool fours;                  // rows may be read 16 bytes at a time
+};
+struct PackArgs {
+  PackedArray arrays[kArraysPerLaunch];
+};
 
 template <typename Element>
-__global__ void __launch_bounds__(kThreads)
-    pack_channels(const float* rows, int channels, int packs, bool fours, int count, Element* packed) {
-  for_each_element(count, [&](int64_t i) {
+__global__ void __launch_bounds__(kThreads) pack_channels(const PackArgs args) {
+  const PackedArray& array = args.arrays[blockIdx.y];
+  const int channels = array.channels, packs = array.packs;
+  Element* packed = static_cast<Element*>(array.packed);
+  for_each_element(array.count, [&](int64_t i) {
     const int index = static_cast<int>(i), row = index / packs, channel = (index - row * packs) * kPacked;
-    const float* from = rows + int64_t{row} * channels + channel;
+    const float* from = array.rows + int64_t{row} * channels + channel;
     float value[kPacked];
-    if (fours && channel + kPacked <= channels) {
+    if (array.fours && channel + kPacked <= channels) {
       const float4 low = load4(from), high = load4(from + 4);
       value[0] = low.x, value[1] = low.y, value[2] = low.z, value[3] = low.w;
       value[4] = high.x, value[5] = high.y, value[6] = high.z, value[7] = high.w;
@@ -37,10 +53,20 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
+struct TransposeArgs {
+  Conv2dWindow window;
+  int64_t stored_out;
+  const float* weight[kBranchesPerLaunch];
+  const float* scale[kBranchesPerLaunch];  // or null
+  void* transposed[kBranchesPerLaunch];
+};
+
 template <typename Element>
-__global__ void __launch_bounds__(kTransposeTile* kTransposeRows)
-    transpose_weights(const float* weight, const float* scale, const Conv2dWindow window, int64_t stored_out,
-                      Element* transposed) {
+__global__ void __launch_bounds__(kTransposeTile* kTransposeRows) transpose_weights(const TransposeArgs args) {
+  const Conv2dWindow& window = args.window;
+  const int64_t stored_out = args.stored_out;
+  const float *weight = args.weight[blockIdx.y], *scale = args.scale[blockIdx.y];
+  Element* transposed = static_cast<Element*>(args.transposed[blockIdx.y]);
   SHARED(tile, float[kTransposeTile][kTransposeTile + 1]);
   const int64_t group_in = window.in_channels / window.groups, group_out = window.out_channels / window.groups;
   int64_t rest = blockIdx.x;
@@ -78,48 +104,95 @@ int to_int(int64_t value) {
   return static_cast<int>(value);
 }
 
+int64_t packs_of(const ChannelRows& array) { return array.count * ceil_div<int64_t>(array.channels, kPacked); }
+
 template <typename Element>
-void pack(DeviceContext& context, const float* rows, int64_t channels, int64_t count, void* packed) {
-  const int64_t packs = ceil_div<int64_t>(channels, kPacked);
-  launch(pack_channels<Element>, grid_for(count * packs, kThreads), kThreads, 0, context, rows, to_int(channels),
-         to_int(packs), aligned4(channels, rows), to_int(count * packs), static_cast<Element*>(packed));
+void pack(DeviceContext& context, std::span<const PackedArray> arrays) {
+  for (size_t begin = 0; begin < arrays.size(); begin += kArraysPerLaunch) {
+    const auto some = arrays.subspan(begin, std::min<size_t>(kArraysPerLaunch, arrays.size() - begin));
+    PackArgs args{};
+    std::copy(some.begin(), some.end(), args.arrays);
+    int most = 0;
+    for (const PackedArray& array : some) most = std::max(most, array.count);
+    launch(pack_channels<Element>, dim3(grid_for(most, kThreads), static_cast<unsigned>(some.size())), kThreads, 0,
+           context, args);
+  }
+}
+
+int64_t bytes_of_transposed(ConvMath math, const Conv2dWindow& window) {
+  const int64_t values = window.taps() * window.in_channels * stored_channels(math, window.group_out());
+  const int64_t bytes = values * (in_16_bits(math) ? 2 : int64_t{sizeof(float)});
+  return ceil_div(bytes, kAlignment) * kAlignment;
 }
 
 template <typename Element>
-void transpose(DeviceContext& context, const float* weight, const float* scale, const Conv2dWindow& window,
-               int64_t stored_out, void* transposed) {
-  const int64_t blocks = ceil_div<int64_t>(window.group_in(), kTransposeTile) *
-                         ceil_div<int64_t>(stored_out, kTransposeTile) * window.groups * window.taps();
-  launch(transpose_weights<Element>, static_cast<unsigned>(to_int(blocks)), dim3(kTransposeTile, kTransposeRows), 0,
-         context, weight, scale, window, stored_out, static_cast<Element*>(transposed));
+void transpose(DeviceContext& context, TransposeArgs args, unsigned branches) {
+  const int64_t blocks = ceil_div<int64_t>(args.window.group_in(), kTransposeTile) *
+                         ceil_div<int64_t>(args.stored_out, kTransposeTile) * args.window.groups * args.window.taps();
+  launch(transpose_weights<Element>, dim3(static_cast<unsigned>(to_int(blocks)), branches),
+         dim3(kTransposeTile, kTransposeRows), 0, context, args);
+}
+
+// The first array that is the same as array i.
+size_t first_like(std::span<const ChannelRows> arrays, size_t i) {
+  return static_cast<size_t>(std::find(arrays.begin(), arrays.end(), arrays[i]) - arrays.begin());
+}
+
+size_t packs_of_different(ConvMath math, std::span<const ChannelRows> arrays) {
+  int64_t packs = 0;
+  for (size_t i = 0; i < arrays.size(); ++i) packs += first_like(arrays, i) == i ? packs_of(arrays[i]) : 0;
+  return static_cast<size_t>(in_16_bits(math) ? packs : 0);
 }
 
 }  // namespace
 
-// The groups of a row are rows of their own.
-ConvRows::ConvRows(DeviceContext& context, ConvMath math, const float* rows, int64_t count, int64_t groups,
-                   int64_t channels)
-    : copy_(context, static_cast<size_t>(in_16_bits(math) ? count * groups * stored_channels(math, channels) : 0)),
-      data_(in_16_bits(math) ? static_cast<const void*>(copy_.data()) : rows) {
+StoredRows::StoredRows(DeviceContext& context, ConvMath math, std::span<const ChannelRows> arrays)
+    : copies_(context, packs_of_different(math, arrays) * kPacked) {
+  if (!in_16_bits(math)) {
+    for (const ChannelRows& array : arrays) data_.push_back(array.rows);
+    return;
+  }
+  std::vector<PackedArray> packed;
+  uint16_t* next = copies_.data();
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    if (const size_t first = first_like(arrays, i); first != i) {
+      data_.push_back(data_[first]);
+      continue;
+    }
+    const ChannelRows& array = arrays[i];
+    const int64_t count = packs_of(array);
+    packed.push_back({array.rows, next, to_int(array.channels), to_int(ceil_div<int64_t>(array.channels, kPacked)),
+                      to_int(count), aligned4(array.channels, array.rows)});
+    data_.push_back(next);
+    next += count * kPacked;
+  }
   if (math == ConvMath::bf16) {
-    pack<bfloat16>(context, rows, channels, count * groups, copy_.data());
-  } else if (in_16_bits(math)) {
-    pack<half>(context, rows, channels, count * groups, copy_.data());
+    pack<bfloat16>(context, packed);
+  } else {
+    pack<half>(context, packed);
   }
 }
 
-TransposedWeights::TransposedWeights(DeviceContext& context, ConvMath math, const float* weight, const float* scale,
-                                     const Conv2dWindow& window)
-    : memory_(context,
-              static_cast<size_t>(window.taps() * window.in_channels * stored_channels(math, window.group_out())) *
-                  (in_16_bits(math) ? 2 : sizeof(float))) {
-  const int64_t stored_out = stored_channels(math, window.group_out());
-  if (math == ConvMath::bf16) {
-    transpose<bfloat16>(context, weight, scale, window, stored_out, memory_.data());
-  } else if (in_16_bits(math)) {
-    transpose<half>(context, weight, scale, window, stored_out, memory_.data());
-  } else {
-    transpose<float>(context, weight, scale, window, stored_out, memory_.data());
+TransposedWeights::TransposedWeights(DeviceContext& context, ConvMath math,
+                                     const Conv2dBranches<Conv2dBackwardDataArgs>& branches)
+    : bytes_(bytes_of_transposed(math, branches.front().window)),
+      memory_(context, branches.size() * static_cast<size_t>(bytes_)) {
+  const Conv2dWindow& window = branches.front().window;
+  for (size_t begin = 0; begin < branches.size(); begin += kBranchesPerLaunch) {
+    const size_t count = std::min<size_t>(kBranchesPerLaunch, branches.size() - begin);
+    TransposeArgs args{window, stored_channels(math, window.group_out()), {}, {}, {}};
+    for (size_t i = 0; i < count; ++i) {
+      args.weight[i] = branches[begin + i].weight;
+      args.scale[i] = branches[begin + i].scale;
+      args.transposed[i] = memory_.data() + static_cast<int64_t>(begin + i) * bytes_;
+    }
+    if (math == ConvMath::bf16) {
+      transpose<bfloat16>(context, args, static_cast<unsigned>(count));
+    } else if (in_16_bits(math)) {
+      transpose<half>(context, args, static_cast<unsigned>(count));
+    } else {
+      transpose<float>(context, args, static_cast<unsigned>(count));
+    }
   }
 }
 

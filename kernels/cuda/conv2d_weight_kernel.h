@@ -1,6 +1,6 @@
 // The product behind conv2d_weight.h. Block: tile_m output channels x tile_n (tap, channel) columns of a group;
-// blockIdx.x = (row tile, group, column tile), blockIdx.y = split. A step of the depth is a block of kPixels pixels;
-// the tiles in shared memory are [pixel, channel] as in global memory, so both operands are read transposed:
+// blockIdx.x = (row tile, group, column tile), .y = split, .z = branch. A step of the depth is a block of kPixels
+// pixels; the tiles in shared memory are [pixel, channel] as in global memory, so both operands are read transposed:
 //   fp32   lane (y, x) of 4 x 8 reads four neighbouring channels at a time: 16 i + 4 y of dy, 32 j + 4 x of x
 //   tf32   fragments by single words; a row is 8 words longer than the tile, so the four pixels of a fragment lie in
 //          different banks
@@ -168,8 +168,9 @@ class WeightFetch {
   static constexpr int kRowA = TileA::kRow, kRowB = TileB::kRow, kBytesA = kPixels * kRowA * int{sizeof(Element)},
                        kStageBytes = kBytesA + kPixels * kRowB * int{sizeof(Element)};
 
-  __device__ __forceinline__ WeightFetch(const WeightArgs& args, int group, int first_m, int first_n, int block)
-      : args_(args), block_(block) {
+  __device__ __forceinline__ WeightFetch(const WeightArgs& args, const WeightBranch& branch, int group, int first_m,
+                                         int first_n, int block)
+      : args_(args), branch_(branch), block_(block), map_(branch.first_map) {
     channel_ = first_m + kChunk * a_.chunk;
     offset_a_ = int64_t{group} * args.dy_group + channel_;
     column_ = first_n + kChunk * b_.chunk;
@@ -180,19 +181,19 @@ class WeightFetch {
       v_[e] = tap / args.window_width - args.padding;
       u_[e] = tap - tap / args.window_width * args.window_width - args.padding;
     }
-    while (map_ + 1 < args.map_count && block_ >= args.maps[map_ + 1].first_block) ++map_;
+    while (map_ + 1 < branch.map_end && block_ >= args.maps[map_ + 1].first_block) ++map_;
     enter_map();
   }
 
   // Issues the copies of the next block of pixels.
   __device__ __forceinline__ void operator()(char* stage) {
-    if (map_ + 1 < args_.map_count && block_ >= args_.maps[map_ + 1].first_block) {
+    if (map_ + 1 < branch_.map_end && block_ >= args_.maps[map_ + 1].first_block) {
       do ++map_;
-      while (map_ + 1 < args_.map_count && block_ >= args_.maps[map_ + 1].first_block);
+      while (map_ + 1 < branch_.map_end && block_ >= args_.maps[map_ + 1].first_block);
       enter_map();
     }
     const WeightMap& map = args_.maps[map_];
-    const Element *x = static_cast<const Element*>(args_.x), *dy = static_cast<const Element*>(args_.dy);
+    const Element *x = static_cast<const Element*>(branch_.x), *dy = static_cast<const Element*>(branch_.dy);
     Element* to_a = reinterpret_cast<Element*>(stage);
 #pragma unroll
     for (int i = 0; i < TileA::kRows; ++i) {
@@ -266,7 +267,8 @@ class WeightFetch {
   }
 
   const WeightArgs& args_;
-  int block_, map_ = 0;
+  const WeightBranch& branch_;
+  int block_, map_;
   TileA a_;
   TileB b_;
   int64_t offset_a_;
@@ -294,15 +296,17 @@ __global__ void __launch_bounds__(WeightShape<math, tile_m, tile_n, warp_m, warp
   const int first_n = static_cast<int>(blockIdx.x % static_cast<unsigned>(args.column_tiles)) * tile_n;
   const int group = static_cast<int>(rest % static_cast<unsigned>(args.groups));
   const int first_m = static_cast<int>(rest / static_cast<unsigned>(args.groups)) * tile_m;
-  const int split = static_cast<int>(blockIdx.y), first_block = split * args.blocks_per_split;
-  const int steps = min(args.blocks - first_block, args.blocks_per_split);
+  const WeightBranch& branch = args.branches[blockIdx.z];
+  const int split = static_cast<int>(blockIdx.y), first_block = split * branch.blocks_per_split;
+  const int steps = min(branch.blocks - first_block, branch.blocks_per_split);
+  if (split >= branch.splits) return;  // the whole block: another branch has more of them
 
   char* stages = dynamic_shared<char>();
   const auto stage = [&](int at) { return stages + at * Fetch::kStageBytes; };
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int warp_row = warp / Shape::kWarpsN * warp_m, warp_column = warp % Shape::kWarpsN * warp_n;
   PixelProduct<math, warp_m, warp_n, Fetch::kRowA, Fetch::kRowB> product;
-  Fetch fetch(args, group, first_m, first_n, first_block);
+  Fetch fetch(args, branch, group, first_m, first_n, first_block);
   copy_pipeline<Shape::kStages>(
       steps, [&](int at) { fetch(stage(at)); },
       [&](int at) {
@@ -310,7 +314,7 @@ __global__ void __launch_bounds__(WeightShape<math, tile_m, tile_n, warp_m, warp
                            reinterpret_cast<const Element*>(stage(at) + Fetch::kBytesA) + warp_column);
       });
 
-  float* target = args.dweight + (args.first_split + split) * args.split_stride;
+  float* target = branch.dweight + split * args.split_stride;
   const int kept = args.columns / args.x_group * args.group_in;  // columns of a row of weights
   product.visit([&](int m, int n, float sum) {
     const int row = first_m + warp_row + m;
@@ -322,7 +326,7 @@ __global__ void __launch_bounds__(WeightShape<math, tile_m, tile_n, warp_m, warp
       column = tap * args.group_in + c;
     }
     const int64_t channel = int64_t{group} * args.group_out + row;
-    target[channel * kept + column] = args.scale != nullptr ? args.scale[channel] * sum : sum;
+    target[channel * kept + column] = branch.scale != nullptr ? branch.scale[channel] * sum : sum;
   });
 }
 
@@ -330,7 +334,7 @@ template <ConvMath math, int tile_m, int tile_n, int warp_m, int warp_n>
 void launch_weight_tile(DeviceContext& context, const WeightArgs& args, bool chunks) {
   using Shape = WeightShape<math, tile_m, tile_n, warp_m, warp_n, true>;
   const dim3 grid(static_cast<unsigned>(int64_t{args.row_tiles} * args.groups * args.column_tiles),
-                  static_cast<unsigned>(args.splits));
+                  static_cast<unsigned>(args.splits), static_cast<unsigned>(args.branch_count));
   const auto run = [&](auto kernel) {
     launch(kernel, grid, Shape::kThreads, size_t{Shape::kStages} * Shape::Fetch::kStageBytes, context, args);
   };

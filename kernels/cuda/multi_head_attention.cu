@@ -6,6 +6,7 @@
 // D = rowsum(dy * y) (row_products; eight lanes a query and head, 8 bytes a value), both limited by memory.
 #include "kernels/multi_head_attention.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -50,9 +51,9 @@ class HeadOperand {
  public:
   HeadOperand(DeviceContext& context, ConvMath math, const float* rows, int64_t heads_of_all_rows, int width,
               int stored)
-      : converted_(context, math, rows, heads_of_all_rows, 1, width),
+      : converted_(context, math, std::array{ChannelRows{rows, heads_of_all_rows, width}}),
         padded_(context, static_cast<size_t>(in_16_bits(math) || stored == width ? 0 : heads_of_all_rows * stored)),
-        data_(converted_.data()) {
+        data_(converted_[0]) {
     if (in_16_bits(math) || stored == width) return;
     const int64_t count = heads_of_all_rows * stored;
     launch(pad_heads, grid_for(count, kThreads), kThreads, 0, context, rows, width, stored, count, padded_.data());
@@ -61,7 +62,7 @@ class HeadOperand {
   const void* data() const { return data_; }
 
  private:
-  ConvRows converted_;
+  StoredRows converted_;
   Scratch<float> padded_;
   const void* data_;
 };

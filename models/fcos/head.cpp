@@ -34,8 +34,8 @@ FcosHead::FcosHead(const ParameterScope& scope, const FcosConfig& config, int le
 }
 
 FcosOutput FcosHead::forward(Tape& tape, const Pyramid& features) const {
-  const Pyramid class_features = class_tower_.forward(tape, features);
-  const Pyramid box_features = box_tower_.forward(tape, features);
+  const std::vector<Pyramid> towers = ConvTower::forward_together(tape, {&class_tower_, &box_tower_}, features);
+  const Pyramid &class_features = towers[0], &box_features = towers[1];
   FcosOutput output;
   output.logits = logits_.forward(tape, class_features);
   output.centerness = centerness_.forward(tape, config_.centerness_on_regression ? box_features : class_features);

@@ -112,7 +112,7 @@ std::vector<float> decay(Context& context, const std::vector<float>& overlaps, c
       .to_host<float>(context);
 }
 
-void expect_near(const std::vector<float>& values, const std::vector<double>& expected) {
+void expect_rounded(const std::vector<float>& values, const std::vector<double>& expected) {
   ASSERT_EQ(values.size(), expected.size());
   for (size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], expected[i], 5e-6) << i;
 }
@@ -121,11 +121,11 @@ TEST(MatrixNms, GoldenValues) {
   const std::vector<float> scores = {0.9f, 0.8f, 0.7f};
   const std::vector<float> same = {0, 0.8f, 0.1f, 0, 0, 0.6f, 0, 0, 0}, second_differs = {0, 0, 0.1f, 0, 0, 0, 0, 0, 0};
   for_each_backend([&](Context& context) {
-    expect_near(decay(context, same, scores, {}), {0.9, 0.22243, 0.686139});
-    expect_near(decay(context, same, scores, {.gaussian = false}), {0.9, 0.16, 0.63});
-    expect_near(decay(context, second_differs, scores, {}), {0.9, 0.8, 0.686139});
+    expect_rounded(decay(context, same, scores, {}), {0.9, 0.22243, 0.686139});
+    expect_rounded(decay(context, same, scores, {.gaussian = false}), {0.9, 0.16, 0.63});
+    expect_rounded(decay(context, second_differs, scores, {}), {0.9, 0.8, 0.686139});
     // An exact duplicate goes under the linear rule.
-    expect_near(decay(context, {0, 1, 0, 0}, {0.9f, 0.8f}, {.gaussian = false}), {0.9, 0});
+    expect_rounded(decay(context, {0, 1, 0, 0}, {0.9f, 0.8f}, {.gaussian = false}), {0.9, 0});
   });
 }
 
@@ -150,8 +150,9 @@ TEST(MatrixNms, TheLeastFactorOverAllRows) {
         }
         expected.push_back(scores[j] * factor);
       }
-      for_each_backend(
-          [&](Context& context) { expect_near(decay(context, overlaps, scores, {.gaussian = gaussian}), expected); });
+      for_each_backend([&](Context& context) {
+        expect_rounded(decay(context, overlaps, scores, {.gaussian = gaussian}), expected);
+      });
     }
   }
   for_each_backend([](Context& context) { EXPECT_TRUE(decay(context, {}, {}, {}).empty()); });
