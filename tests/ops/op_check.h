@@ -13,9 +13,10 @@
 namespace tessera::testing_support {
 
 // Calls test for each backend of TESSERA_BACKENDS (comma separated, default "cpu"); "emulated" comes twice, with
-// threads in order and late copies, and shuffled with early ones (once when TESSERA_EMULATOR names a schedule). A named
-// backend that this build or machine lacks makes the calling test fail; a kernel in kernels/not_yet.inc makes it count
-// as skipped. Memory of the backends is not a number until it is written, and guarded (tests/ops/guarded_allocator.h).
+// threads in order and late copies, and shuffled with early ones (once when TESSERA_EMULATOR names a schedule, and
+// under AddressSanitizer: by turns from test to test). A named backend that this build or machine lacks makes the
+// calling test fail; a kernel in kernels/not_yet.inc makes it count as skipped. Memory of the backends is not a number
+// until it is written, and guarded (tests/ops/guarded_allocator.h).
 void for_each_backend(const std::function<void(Context&)>& test);
 
 // Values of one input of an op, in double; rounded to f32 before either side sees them.
@@ -44,8 +45,9 @@ struct OpTolerance {
 using OpUnderTest = std::function<Variable(Tape&, const std::vector<Variable>&)>;
 using OpOracle = std::function<std::vector<double>(const std::vector<std::vector<double>>&)>;
 
-// Runs op on every backend: output equals oracle(inputs); a second run gives the same bits; for each differentiable
-// input dL/dx of L = sum(cotangent * output) equals the central difference of the oracle.
+// Runs op on every backend: output equals oracle(inputs); a second run gives the same bits (not under
+// AddressSanitizer); for each differentiable input dL/dx of L = sum(cotangent * output) equals the central difference
+// of the oracle.
 void check_op(const std::string& name, const std::vector<OpInput>& inputs, const OpUnderTest& op,
               const OpOracle& oracle, const OpTolerance& tolerance = {});
 
