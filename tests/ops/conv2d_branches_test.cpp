@@ -163,12 +163,18 @@ TEST(Conv2dBranches, SmallMapsInEveryTileAndPrecision) {
   expect_the_bits_of_separate_calls({{small, small}, true, true, true}, kTiles, kAllMath);
 }
 
-TEST(Conv2dBranches, TwoInEveryTileAndPrecision) {
-  expect_the_bits_of_separate_calls({{kTwoLevels, kTwoLevels}, true, false, true}, kTiles, kAllMath);
+// More rows than a tile, and levels that end within one.
+TEST(Conv2dBranches, TwoOverLevels) {
+  constexpr ConvTile kSomeTiles[] = {ConvTile::m128n64, ConvTile::m64n64, ConvTile::m16n64};
+  constexpr ConvMath kMath[] = {ConvMath::fp32, ConvMath::bf16};
+  expect_the_bits_of_separate_calls({{kTwoLevels, kTwoLevels}, true, false, true}, kSomeTiles, kMath);
 }
 
-TEST(Conv2dBranches, ThreeOfDifferentMapsInEveryTileAndPrecision) {
-  expect_the_bits_of_separate_calls({{kTwoLevels, kOneLevel, kEmptyAmongOthers}, false, true, false}, kTiles, kAllMath);
+TEST(Conv2dBranches, ThreeOfDifferentMaps) {
+  constexpr ConvTile kSomeTiles[] = {ConvTile::m128n128, ConvTile::m128n16};
+  constexpr ConvMath kMath[] = {ConvMath::tf32, ConvMath::fp16};
+  expect_the_bits_of_separate_calls({{kTwoLevels, kOneLevel, kEmptyAmongOthers}, false, true, false}, kSomeTiles,
+                                    kMath);
 }
 
 TEST(Conv2dBranches, StatisticsBehindAnEpilogue) {
