@@ -41,9 +41,8 @@ enum class ConvPass : uint8_t { gather, weight };  // forward and data gradient;
 struct ConvWork {
   ConvPass pass;
   ConvMath math;
-  std::span<const int64_t>
-      rows;         // of the maps of all branches (gather), or output channels of a group of each (weight)
-  int64_t columns;  // target channels of a group, or taps * input channels of a group
+  std::span<const int64_t> rows;  // of the maps (gather) or output channels of a group (weight), of all branches
+  int64_t columns;                // target channels of a group, or taps * input channels of a group
   int64_t groups;
   int64_t depth;                               // taps * channels, or pixels (of the branch with the most)
   int64_t taps = 1;                            // of the window
