@@ -19,8 +19,8 @@ void land(const PendingCopy& copy) {
 }  // namespace
 
 void forget_copies(Thread& thread) {
-  thread.open_copies.clear();
-  thread.copy_groups.clear();
+  thread.copies.clear();
+  thread.group_ends.clear();
 }
 
 void copy_async(void* destination, const void* source, int bytes, int valid, const char* file, int line) {
@@ -44,7 +44,7 @@ void copy_async(void* destination, const void* source, int bytes, int valid, con
   if (current_execution->schedule.late_copies) {
     race_write(destination, static_cast<size_t>(bytes));
     [[maybe_unused]] const NotOfTheKernel quiet;
-    running_thread().open_copies.push_back(copy);
+    running_thread().copies.push_back(copy);
   } else {
     land(copy);
   }
@@ -53,17 +53,19 @@ void copy_async(void* destination, const void* source, int bytes, int valid, con
 void copy_async_commit() {
   [[maybe_unused]] const NotOfTheKernel quiet;
   Thread& thread = running_thread();
-  thread.copy_groups.push_back(std::move(thread.open_copies));
-  thread.open_copies.clear();
+  thread.group_ends.push_back(thread.copies.size());
 }
 
 void copy_async_wait(int groups_left) {
   Thread& thread = running_thread();
-  while (static_cast<int>(thread.copy_groups.size()) > groups_left) {
-    for (const PendingCopy& copy : thread.copy_groups.front()) land(copy);
-    [[maybe_unused]] const NotOfTheKernel quiet;
-    thread.copy_groups.erase(thread.copy_groups.begin());
-  }
+  const size_t left = static_cast<size_t>(groups_left);
+  if (thread.group_ends.size() <= left) return;
+  const size_t groups = thread.group_ends.size() - left, landing = thread.group_ends[groups - 1];
+  for (size_t i = 0; i < landing; ++i) land(thread.copies[i]);
+  [[maybe_unused]] const NotOfTheKernel quiet;
+  thread.copies.erase(thread.copies.begin(), thread.copies.begin() + static_cast<ptrdiff_t>(landing));
+  thread.group_ends.erase(thread.group_ends.begin(), thread.group_ends.begin() + static_cast<ptrdiff_t>(groups));
+  for (size_t& end : thread.group_ends) end -= landing;
 }
 
 }  // namespace tessera::emulator

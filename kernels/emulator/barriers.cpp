@@ -7,14 +7,14 @@
 namespace tessera::emulator {
 
 void release_block_barrier(Execution& execution, Block& block) {
-  std::vector<Thread*> woken;
+  execution.woken.clear();
   for (Thread* thread : block.threads) {
-    if (thread->state == ThreadState::at_block_barrier) woken.push_back(thread);
+    if (thread->state == ThreadState::at_block_barrier) execution.woken.push_back(thread);
   }
   block.arrived = 0;
   block.phase ^= 1;
   block.count[block.phase] = 0;
-  make_ready(execution, woken);
+  make_ready(execution, execution.woken);
 }
 
 namespace {
@@ -47,15 +47,15 @@ bool arrive_at_grid_barrier(Execution& execution, Thread& thread) {
   thread.state = ThreadState::at_grid_barrier;
   race_release(&execution.grid_object[execution.grid_phase]);
   if (++execution.grid_arrived < execution.grid_total) return true;
-  std::vector<Thread*> woken;
+  execution.woken.clear();
   for (const Block* block : execution.blocks) {
     for (Thread* other : block->threads) {
-      if (other->state == ThreadState::at_grid_barrier) woken.push_back(other);
+      if (other->state == ThreadState::at_grid_barrier) execution.woken.push_back(other);
     }
   }
   execution.grid_arrived = 0;
   execution.grid_phase ^= 1;
-  make_ready(execution, woken);
+  make_ready(execution, execution.woken);
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/emulator/device_calls.h"
@@ -37,8 +38,8 @@ struct Thread {
   ThreadState state = ThreadState::returned;
   const char* file = "";  // last place it told
   int line = 0;
-  std::vector<PendingCopy> open_copies;
-  std::vector<std::vector<PendingCopy>> copy_groups;  // oldest first
+  std::vector<PendingCopy> copies;  // issued and not landed, oldest first
+  std::vector<size_t> group_ends;   // of the groups committed and not landed, oldest first: places in `copies`
 };
 
 // Lanes that wait in one warp operation; kept by the lowest lane of the mask.
@@ -50,6 +51,7 @@ struct WarpGroup {
 
 struct Warp {
   Thread* lanes[kWarpSize] = {};
+  unsigned standing = 0;  // lanes that the block has and that have not returned
   void* arguments[kWarpSize] = {};
   WarpGroup groups[kWarpSize];
 };
@@ -88,6 +90,8 @@ struct Execution {
 
   std::vector<Thread*> queue;  // ready threads: from `head` on in forward order, from the back in shuffled order
   size_t head = 0;
+  std::vector<Thread*> woken;                           // by the barrier or warp operation that ends now
+  std::vector<std::pair<uint64_t, Thread*>> shuffling;  // of make_ready
   uint64_t random_state = 0;
 
   LaunchShape shape{};
@@ -106,7 +110,7 @@ extern thread_local Execution* current_execution;
 
 Thread& running_thread();
 std::string place_of(const Thread& thread);
-void make_ready(Execution& execution, std::vector<Thread*>& threads);
+void make_ready(Execution& execution, const std::vector<Thread*>& threads);
 void run_next(Execution& execution);  // leaves the running thread for the next ready one, or for the host
 void release_block_barrier(Execution& execution, Block& block);
 void forget_copies(Thread& thread);

@@ -62,6 +62,7 @@ void thread_returned() {
     Thread& thread = *execution.running;
     Block& block = *thread.block;
     thread.state = ThreadState::returned;
+    thread.warp->standing &= ~(1u << thread.lane);
     forget_copies(thread);
     race_release(&execution.end_object);
     --block.alive;
@@ -113,6 +114,7 @@ std::unique_ptr<Block> make_block(Execution& execution, uint64_t linear, size_t 
     thread.block = block.get();
     thread.warp = &block->warps[i / kWarpSize];
     thread.warp->lanes[thread.lane] = &thread;
+    thread.warp->standing |= 1u << thread.lane;
     thread.state = ThreadState::ready;
     block->threads.push_back(&thread);
   }
@@ -217,18 +219,22 @@ std::string place_of(const Thread& thread) {
   return "block " + text(thread.block->index) + " thread " + text(thread.index);
 }
 
-void make_ready(Execution& execution, std::vector<Thread*>& threads) {
+void make_ready(Execution& execution, const std::vector<Thread*>& threads) {
   for (Thread* thread : threads) thread->state = ThreadState::ready;
   if (execution.schedule.order == EmulatorSchedule::Order::shuffled) {
     // Warps in random order, lanes in random order within their warp: a warp runs as far ahead as it can.
     const uint64_t key = next_random(execution.random_state);
-    const auto rank = [key](const Thread* thread) {
+    execution.shuffling.clear();
+    for (Thread* thread : threads) {
       uint64_t warp = key ^ static_cast<uint64_t>(thread->linear / kWarpSize);
       uint64_t own = key + static_cast<uint64_t>(thread->linear);
-      return std::pair(next_random(warp), next_random(own));
-    };
-    std::sort(threads.begin(), threads.end(), [&](const Thread* a, const Thread* b) { return rank(a) < rank(b); });
-  } else if (execution.head > execution.queue.size() / 2) {
+      execution.shuffling.emplace_back((next_random(warp) & ~uint64_t{0xffffffff}) | next_random(own) >> 32, thread);
+    }
+    std::sort(execution.shuffling.begin(), execution.shuffling.end());
+    for (const auto& [rank, thread] : execution.shuffling) execution.queue.push_back(thread);
+    return;
+  }
+  if (execution.head > execution.queue.size() / 2) {
     execution.queue.erase(execution.queue.begin(), execution.queue.begin() + static_cast<ptrdiff_t>(execution.head));
     execution.head = 0;
   }

@@ -16,12 +16,10 @@ bool orders_memory(WarpOperation operation) { return operation == WarpOperation:
 std::string mistake_of(const Thread& thread, unsigned mask, const WarpGroup& group, WarpFinish finish) {
   const Warp& warp = *thread.warp;
   if ((mask >> thread.lane & 1u) == 0) return "the mask of a warp operation leaves out its own lane";
-  for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
-    const int lane = std::countr_zero(rest);
-    const Thread* other = warp.lanes[lane];
-    if (other != nullptr && other->state != ThreadState::returned) continue;
+  if (const unsigned absent = mask & ~warp.standing; absent != 0) {
+    const int lane = std::countr_zero(absent);
     return "the mask of a warp operation names lane " + std::to_string(lane) + ", which " +
-           (other == nullptr ? "this block does not have" : "has returned from the kernel");
+           (warp.lanes[lane] == nullptr ? "this block does not have" : "has returned from the kernel");
   }
   if (group.arrived == 0 || (group.mask == mask && group.finish == finish)) return {};
   for (const Thread* other : warp.lanes) {
@@ -56,11 +54,11 @@ Arrival arrive_at_warp_operation(Execution& execution, Thread& thread, unsigned 
   }
   finish(warp.arguments, mask);
   group.arrived = 0;
-  std::vector<Thread*> woken;
+  execution.woken.clear();
   for (unsigned rest = mask & ~(1u << thread.lane); rest != 0; rest &= rest - 1) {
-    woken.push_back(warp.lanes[std::countr_zero(rest)]);
+    execution.woken.push_back(warp.lanes[std::countr_zero(rest)]);
   }
-  make_ready(execution, woken);
+  make_ready(execution, execution.woken);
   return Arrival::last;
 }
 
