@@ -2,12 +2,9 @@
 // backend and for any number of loader threads. Exact resume of a training run rests on this.
 #pragma once
 
-#include <cmath>
+#include <array>
 #include <cstdint>
-#include <numbers>
 #include <string_view>
-
-#include "kernels/philox.h"
 
 namespace tessera {
 
@@ -40,11 +37,7 @@ class Rng {
   }
 
   uint32_t bits() {
-    if (used_ == 4) {
-      block_ = philox4x32(counter_, key_);
-      ++counter_[0];
-      used_ = 0;
-    }
+    if (used_ == 4) next_block();
     return block_[used_++];
   }
 
@@ -57,12 +50,11 @@ class Rng {
 
   // Standard normal by Box and Muller, computed in double so that every platform agrees to the last float bit or
   // nearly.
-  float normal() {
-    const double radius = std::sqrt(-2.0 * std::log((bits() + 1.0) * 0x1p-32));
-    return static_cast<float>(radius * std::cos(2.0 * std::numbers::pi * bits() * 0x1p-32));
-  }
+  float normal();
 
  private:
+  void next_block();
+
   std::array<uint32_t, 2> key_;
   std::array<uint32_t, 4> counter_;
   std::array<uint32_t, 4> block_{};

@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "kernels/philox.h"
+
 namespace tessera {
 namespace {
 

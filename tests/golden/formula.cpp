@@ -25,18 +25,20 @@ void set_formula_weights(Context& context, const ParameterStore& store) {
       const bool narrow = name.ends_with("class_logits.weight") || name.ends_with("kernel.weight");
       factor = static_cast<float>((narrow ? 0.34 : 3.4) / std::sqrt(fan_in));
     }
-    for (size_t i = 0; i < values.size(); ++i) values[i] = factor * formula_noise(name, i) + offset;
+    const Formula formula(name);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = factor * formula.noise(i) + offset;
     parameter.value.copy_from_host(context, values.data());
   }
 }
 
 Tensor formula_pictures(Context& context, int64_t count, int64_t height, int64_t width) {
+  const Formula formula("pictures");
   std::vector<float> values;
   for (int64_t row = 0; row < count * height; ++row) {
     for (int64_t x = 0; x < width; ++x) {
       for (int64_t c = 0; c < 3; ++c) {
         const int64_t stripe = (x * (c + 1) + row % height * (3 - c)) / 16 % 3;
-        values.push_back(2 * formula_noise("pictures", values.size()) + (static_cast<float>(stripe) - 1));
+        values.push_back(2 * formula.noise(values.size()) + (static_cast<float>(stripe) - 1));
       }
     }
   }

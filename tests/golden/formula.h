@@ -11,21 +11,26 @@
 
 namespace tessera::golden {
 
-// A 32-bit mix of the low half of FNV-1a(name) and the index.
-inline uint32_t formula_bits(std::string_view name, size_t index) {
-  uint32_t x = static_cast<uint32_t>(index) * 2654435761u + static_cast<uint32_t>(hash_name(name));
-  x ^= x >> 16;
-  x *= 0x7feb352du;
-  x ^= x >> 15;
-  x *= 0x846ca68bu;
-  x ^= x >> 16;
-  return x;
-}
+// The numbers of one name: a 32-bit mix of the low half of FNV-1a(name) and the index.
+class Formula {
+ public:
+  explicit Formula(std::string_view name) : hash_(static_cast<uint32_t>(hash_name(name))) {}
 
-// In [-0.5, 0.5).
-inline float formula_noise(std::string_view name, size_t index) {
-  return static_cast<float>(formula_bits(name, index) * 0x1p-32 - 0.5);
-}
+  uint32_t bits(size_t index) const {
+    uint32_t x = static_cast<uint32_t>(index) * 2654435761u + hash_;
+    x ^= x >> 16;
+    x *= 0x7feb352du;
+    x ^= x >> 15;
+    x *= 0x846ca68bu;
+    x ^= x >> 16;
+    return x;
+  }
+  // In [-0.5, 0.5).
+  float noise(size_t index) const { return static_cast<float>(bits(index) * 0x1p-32 - 0.5); }
+
+ private:
+  uint32_t hash_;
+};
 
 // Variances and scales of norms: 1 + noise; bias of class logits: noise - 2, of box distances: noise + 2; position
 // tables: 2 noise; ReZero gates: noise / 4; other matrices and convolutions: noise * 3.4 / sqrt(fan in), which keeps

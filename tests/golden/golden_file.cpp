@@ -79,14 +79,15 @@ DigestDifference GoldenFile::compare(const std::string& kind, const std::string&
   // A tensor that a ReLU leaves all zero has no scale of its own.
   const double scale = std::max(static_cast<double>(rectified && digest[3] > 0 ? digest[3] : digest[0]), 1e-12);
   DigestDifference difference;
+  const Formula formula(name), places("sample " + name);
   for (size_t i = 0; i < samples; ++i) {
-    const size_t at = values.size() <= 64 ? i : formula_bits("sample " + name, i) % values.size();
+    const size_t at = values.size() <= 64 ? i : places.bits(i) % values.size();
     const float expected = rectified ? std::max(digest[kHead + i], 0.0f) : digest[kHead + i];
     const double distance = std::abs(static_cast<double>(values[at]) - expected);
     if (!(distance <= difference.samples)) difference.samples = distance;  // NaN must stay
   }
   double sum = 0;
-  for (size_t i = 0; i < values.size(); ++i) sum += static_cast<double>(values[i]) * formula_noise(name, i);
+  for (size_t i = 0; i < values.size(); ++i) sum += static_cast<double>(values[i]) * formula.noise(i);
   difference.sum = std::abs(sum - digest[rectified ? 2 : 1]) / std::sqrt(static_cast<double>(values.size())) / scale;
   difference.samples /= scale;
   return difference;

@@ -13,7 +13,8 @@ constexpr int kHeight = 96, kWidth = 128;
 
 Tensor formula_images(Context& context, int64_t count) {
   std::vector<float> pixels(static_cast<size_t>(count * kHeight * kWidth * 3));
-  for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = 4 * formula_noise("images", i);
+  const golden::Formula formula("images");
+  for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = 4 * formula.noise(i);
   return Tensor::from_host<float>(context, {count, kHeight, kWidth, 3}, pixels);
 }
 

@@ -10,8 +10,6 @@
 
 namespace tessera::testing_support {
 
-using golden::formula_noise;
-
 // Convolutions: noise * 3.4 / sqrt(fan in); variances and scales of norms: 1 + noise; bias of the class logits: noise -
 // 2; everything else: noise / 2.
 inline void set_formula_weights(Context& context, const ParameterStore& store) {
@@ -22,8 +20,9 @@ inline void set_formula_weights(Context& context, const ParameterStore& store) {
                             (name.ends_with("weight") && parameter.shape.rank() == 1);
     const double fan_in = static_cast<double>(parameter.shape.elements()) / static_cast<double>(parameter.shape[0]);
     const float factor = parameter.shape.rank() == 4 ? static_cast<float>(3.4 / std::sqrt(fan_in)) : 0.5f;
+    const golden::Formula formula(name);
     for (size_t i = 0; i < values.size(); ++i) {
-      const float noise = formula_noise(name, i);
+      const float noise = formula.noise(i);
       values[i] = around_one ? 1 + noise : name.ends_with("cls_logits.bias") ? noise - 2 : factor * noise;
     }
     parameter.value.copy_from_host(context, values.data());
