@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <cstdlib>
 #include <deque>
 #include <list>
@@ -104,12 +105,32 @@ class HostAllocator final : public Allocator {
   }
 
  private:
+  // Large blocks are mapped one by one: what goes back to the system leaves no hole in the C library's heap.
+  static bool mapped(size_t size) { return kKeepBlocks && size >= kHugePage; }
+
   static void* fresh(size_t size) {
-    const size_t alignment = size >= kHugePage ? kHugePage : kAlignment;
+    if (mapped(size)) return map_aligned(size);
     void* block = nullptr;
-    if (posix_memalign(&block, alignment, size) != 0) return nullptr;
-    if (size >= kHugePage) madvise(block, size, MADV_HUGEPAGE);
-    return block;
+    return posix_memalign(&block, kAlignment, size) == 0 ? block : nullptr;
+  }
+
+  static void free_block(void* block, size_t size) noexcept {
+    if (mapped(size)) {
+      munmap(block, size);
+    } else {
+      std::free(block);
+    }
+  }
+
+  static void* map_aligned(size_t size) {
+    void* mapping = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED) return nullptr;
+    char* const begin = static_cast<char*>(mapping);
+    const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;
+    if (before > 0) munmap(begin, before);
+    if (before < kHugePage) munmap(begin + before + size, kHugePage - before);
+    madvise(begin + before, size, MADV_HUGEPAGE);
+    return begin + before;
   }
 
   struct Kept {
@@ -130,7 +151,7 @@ class HostAllocator final : public Allocator {
 
   void drop_oldest() noexcept {
     const Kept oldest = kept_.front();
-    std::free(oldest.block);
+    free_block(oldest.block, oldest.size);
     of_size_[oldest.size].pop_front();  // the oldest of all is the oldest of its size
     kept_.pop_front();
     kept_bytes_ -= oldest.size;
