@@ -118,7 +118,7 @@ say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 
 help:                   ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z ]+):.*## (.*)/  \1\t\2/' | expand -t 14
-	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  CUDNN_ROOT=...  CUBLAS_ROOT=...  ARCH=native|x86-64-v3  CXX=...  PRECOMPILED=yes|no  BATCHED='library apps tests cuda'  V=1 (print commands)"
+	@echo "  variables:  VARIANT=release|debug|asan|tsan  CUDA=auto|no|yes  CUDA_ARCH=86;89;90  CUDNN_ROOT=...  CUBLAS_ROOT=...  ARCH=native|x86-64-v3  CXX=...  PRECOMPILED=yes|no  BATCHED='library apps tests cuda'  DEBUG_INFO=-g1  V=1 (print commands)"
 all: cpu                ## the binary build/tessera
 cpu: $(BINARY)          ## the binary with the CPU backend
 cuda:                   ## the same with CUDA=yes: fails where no toolkit is found

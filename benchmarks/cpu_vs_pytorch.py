@@ -3,13 +3,15 @@
 
     cpu_vs_pytorch.py [--quick] [--minutes M] [--prepare] [--models M ...] [--tasks forward train] [--batches N ...]
                       [--sizes HxW ...] [--modes MODE ...] [--rounds N] [--threads N] [--json FILE] [--page FILE]
+    cpu_vs_pytorch.py --report FILE ... --page FILE
 
 First proves that both sides compute the same: every activation of a small picture and the heads' outputs at the size that is
 timed (`tessera model compare`, 1e-4 of each scale), the losses of the first training step (1e-4), the outputs of every
 other mode beside those of PyTorch; how far bf16 is off is told, not judged. Then times: each mode is a process that waits
 for its turn, a round is one run of each. Where a batch is large, tessera takes turns with one other mode after another, so that only two hold memory.
 Cells come in the order of their importance; with --minutes, what is not reached by then is left out. --prepare makes the
-files and fills the caches of compilers under build/cpu_vs_pytorch, without timing.
+files and fills the caches of compilers under build/cpu_vs_pytorch, without timing. --report measures nothing: it makes
+the page of what --json kept.
 """
 import argparse
 import hashlib
@@ -24,9 +26,10 @@ import time
 
 from cpu_vs_pytorch_worker import REPOSITORY, Cell
 
-FP32 = ("eager", "channels_last", "compile", "onnxruntime", "openvino")
-BF16 = ("channels_last_bf16", "compile_bf16")
-MODES = ("tessera", *FP32, "tessera_bf16", *BF16)
+PYTORCH = {"fp32": ("eager", "channels_last", "compile"), "bf16": ("channels_last_bf16", "compile_bf16")}
+OTHERS = {"fp32": ("onnxruntime", "openvino"), "bf16": ()}
+OURS = {"fp32": "tessera", "bf16": "tessera_bf16"}
+MODES = tuple(mode for precision in OURS for mode in (OURS[precision], *PYTORCH[precision], *OTHERS[precision]))
 MODELS = ("gridmask_r50", "anchor_free_r50")
 TRAINS = ("tessera", "eager", "channels_last", "compile", "tessera_bf16", "channels_last_bf16")
 GOALS = {"forward": 1.2, "train": 1.0}
@@ -216,15 +219,49 @@ def pairs(result, mode):
 
 
 def judge(result):
-    """Ratios to tessera, by mode; the best mode of either precision, speed and memory beside it."""
+    """Ratios to tessera, by mode; for either precision the best mode of PyTorch and of the others, speed and memory beside it."""
     result["ratio"] = {mode: statistics.median(theirs / ours for theirs, ours in pairs(result, mode))
                        for mode in result["runs"] if pairs(result, mode)}
     memory = {mode: max(run["memory"] for run in runs) for mode, runs in result["runs"].items()}
-    for kind, ours, others in (("best", "tessera", FP32), ("best_bf16", "tessera_bf16", BF16)):
-        best = min((mode for mode in others if mode in result["ratio"]), key=result["ratio"].get, default=None)
-        if best is not None and ours in memory:
-            own = 1.0 if ours == "tessera" else result["ratio"][ours]  # both beside tessera in fp32, in turns
-            result[kind] = {"mode": best, "speed": result["ratio"][best] / own, "memory": memory[ours] / memory[best]}
+    for key in [key for key in result if key.startswith("best")]:
+        del result[key]
+    for kind, modes in (("pytorch", PYTORCH), ("others", OTHERS)):
+        for precision, ours in OURS.items():
+            best = min((mode for mode in modes[precision] if mode in result["ratio"]), key=result["ratio"].get, default=None)
+            if best is not None and ours in result["ratio"]:
+                # Both were measured beside tessera in fp32, in turns.
+                result.setdefault("best", {}).setdefault(kind, {})[precision] = {
+                    "mode": best, "speed": result["ratio"][best] / result["ratio"][ours], "memory": memory[ours] / memory[best]}
+
+
+def verdicts(result):
+    """Sentences."""
+    goal = GOALS[result["task"]]
+    for precision, best in result.get("best", {}).get("pytorch", {}).items():
+        met = {True: "met", False: "missed"}
+        yield (f"tessera in {precision} is {best['speed']:.2f} times as fast as the best of PyTorch, {best['mode']} (goal {goal}: "
+               f"{met[best['speed'] >= goal]}), with {best['memory']:.2f} of its memory (goal {MEMORY_GOAL}: "
+               f"{met[best['memory'] <= MEMORY_GOAL]}).")
+    for precision, best in result.get("best", {}).get("others", {}).items():
+        yield (f"Beside {best['mode']}, the best of the others in {precision}: {best['speed']:.2f} times as fast, with "
+               f"{best['memory']:.2f} of its memory.")
+
+
+def overview(results):
+    """Markdown: a line for every cell and precision."""
+    lines = ["| model | pass | batch | size | precision | tessera, s | PyTorch's best | speed | memory | best of the others | speed "
+             "| memory |", "|---|---|---|---|---|---|---|---|---|---|---|---|"]
+    for result in results:
+        for precision, ours in OURS.items():
+            if ours not in result["runs"]:
+                continue
+            seconds = statistics.median(run["seconds"] for run in result["runs"][ours])
+            line = [result["model"], result["task"], result["batch"], result["size"], precision, f"{seconds:.2f}"]
+            for kind in ("pytorch", "others"):
+                best = result.get("best", {}).get(kind, {}).get(precision)
+                line += [best["mode"], f"{best['speed']:.2f}", f"{best['memory']:.2f}"] if best else ["", "", ""]
+            lines.append("| " + " | ".join(map(str, line)) + " |")
+    return "\n".join(lines)
 
 
 def table(result):
@@ -242,32 +279,42 @@ def table(result):
                      f"| {min(seconds):.3f} | {max(seconds):.3f} | {f'{ratio:.2f}' if ratio else ''} "
                      f"| {max(run['memory'] for run in runs) / 1e6:.0f} | {f'{off:.0e}' if off is not None else ''} |")
     lines += [f"| {mode} | | not measured: {reason} | | | | | | |" for mode, reason in result["missing"].items()]
-    if "best" in result:
-        best, goal = result["best"], GOALS[result["task"]]
-        lines += ["", f"tessera is {best['speed']:.2f} times as fast as the best in fp32, {best['mode']} (goal {goal}: "
-                  f"{'met' if best['speed'] >= goal else 'missed'}), with {best['memory']:.2f} of its memory (goal "
-                  f"{MEMORY_GOAL}: {'met' if best['memory'] <= MEMORY_GOAL else 'missed'})."]
-    if "best_bf16" in result:
-        best = result["best_bf16"]
-        lines += ["", f"tessera in bf16 is {best['speed']:.2f} times as fast as the best of PyTorch's bf16, {best['mode']}, with "
-                  f"{best['memory']:.2f} of its memory."]
+    for verdict in verdicts(result):
+        lines += ["", verdict]
     if result.get("cut_short"):
         lines += ["", "Cut short by the limit of time."]
     return "\n".join(lines)
 
 
-def page(about, results):
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version)
-    proofs = dict.fromkeys(f"- {line}" for result in results for line in result["proof"])
-    text = ["# tessera beside PyTorch on a CPU", "", f"    {about['command']}", "",
-            f"{about['processor']}, {about['threads']} threads of {about['cores']} cores, load {about['load'][0]:.1f} at the "
-            f"beginning and {about['load_at_end'][0]:.1f} at the end; {versions}.", "",
-            "Memory is the greatest resident memory of the whole process, \"off by\" the greatest difference of the outputs "
+def page(measurements):
+    """Markdown, of (conditions, results) of each run."""
+    proofs = dict.fromkeys(f"- {line}" for _, results in measurements for result in results for line in result["proof"])
+    text = ["# tessera beside PyTorch on a CPU", "",
+            "Speed is the median over the rounds of the other's time beside tessera's in the same round. Memory is the greatest "
+            "resident memory of the whole process, \"off by\" the greatest difference of the outputs "
             "from PyTorch's eager mode, relative to their scale (training: of the losses from tessera's in fp32). In bf16 "
             "tessera rounds the operands of convolutions, PyTorch under autocast also what they write.", "",
+            overview([result for _, results in measurements for result in results]), "",
             "Proven equal first:", "",
             *proofs]
-    return "\n".join([*text, *(f"\n{table(result)}" for result in results)]) + "\n"
+    for about, results in measurements:
+        versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version)
+        text += ["", f"    {about['command']}", "",
+                 f"{about['processor']}, {about['threads']} threads of {about['cores']} cores, load {about['load'][0]:.1f} at the "
+                 f"beginning and {about['load_at_end'][0]:.1f} at the end; {versions}."]
+        text += [f"\n{table(result)}" for result in results]
+    return "\n".join(text) + "\n"
+
+
+def report(files):
+    measurements = []
+    for name in files:
+        with open(name) as file:
+            raw = json.load(file)
+        for result in raw["results"]:
+            judge(result)
+        measurements.append((raw["conditions"], raw["results"]))
+    return page(measurements)
 
 
 def conditions(arguments):
@@ -307,7 +354,10 @@ def parse():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", metavar="FILE", help="raw output")
     parser.add_argument("--page", metavar="FILE", help="the tables, as Markdown")
+    parser.add_argument("--report", metavar="FILE", nargs="+", help="the page of what --json kept, nothing measured")
     arguments = parser.parse_args()
+    if arguments.report and not arguments.page:
+        parser.error("--report needs --page")
     arguments.sizes = arguments.sizes or (["128x160"] if arguments.quick else ["800x1344", "800x800"])
     arguments.batches = arguments.batches or ([1, 2] if arguments.quick else [1, 8])
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 5)
@@ -316,6 +366,11 @@ def parse():
 
 def main():
     arguments = parse()
+    if arguments.report:
+        text = report(arguments.report)
+        with open(arguments.page, "w") as file:
+            file.write(text)
+        return 0
     about = conditions(arguments)
     print(json.dumps(about), flush=True)
     bench, results = Bench(arguments), []
@@ -340,7 +395,7 @@ def main():
                 json.dump({"conditions": about, "results": results}, file, indent=1)
         if arguments.page:
             with open(arguments.page, "w") as file:
-                file.write(page(about, results))
+                file.write(page([(about, results)]))
     for cell in left_out:
         print(f"not reached in time: {cell}")
     return 0
