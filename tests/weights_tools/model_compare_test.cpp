@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "apps/model_file.h"
 #include "apps/weights_verbs.h"
@@ -98,6 +100,50 @@ TEST_F(ModelCompare, EqualActivationsPass) {
   // In front of a ReLU that is part of our op, PyTorch's hooks see negative values.
   for (const char* name : {"backbone.body.bn1", "head.regression_head.bbox_reg@0"}) {
     for (float& value : dump_.of(name)) value = value == 0 ? -1.0f : value;
+  }
+  const auto [code, text] = compare();
+  EXPECT_EQ(code, 0) << text;
+  EXPECT_NE(text.find(fmt::format("\"compared\":{},\"off\":0", kModules.size())), std::string::npos) << text;
+}
+
+// Torchvision's class scores have a channel for each of COCO's 91 ids, ours the 80 that are categories.
+TEST_F(ModelCompare, ClassScoresAreThoseOfTheCategories) {
+  CpuContext context(1);
+  const Model model = load_model(context, options_.weights);
+  std::vector<float> wide;
+  Tape tape(context, Tape::Mode::forward);
+  tape.observe_activations([&](const std::string& module, const Tensor& value, bool) {
+    if (module != "proposal_generator.fcos_head.cls_logits@0") return;
+    const std::vector<float> ours = value.to_host<float>(context);
+    for (size_t first = 0; first < ours.size(); first += 80) {
+      std::vector<float> row(91, 1e6f);  // of ids that nobody has
+      for (size_t label = 0; label < 80; ++label)
+        row[static_cast<size_t>(model.categories[label].id)] = ours[first + label];
+      wide.insert(wide.end(), row.begin(), row.end());
+    }
+  });
+  std::vector<float> pixels;
+  for (int64_t i = 0; i < 64 * 96 * 3; ++i) pixels.push_back(value_of(3, i) - 0.5f);
+  model.system->forward(tape, Tensor::from_host<float>(context, {1, 64, 96, 3}, pixels));
+  ASSERT_EQ(wide.size(), 91u * 8 * 12);
+  dump_.add("head.classification_head.cls_logits@0", wide, {1, 8, 12, 91});
+  const auto [code, text] = compare();
+  EXPECT_EQ(code, 0) << text;
+  EXPECT_NE(text.find("cls_logits@0"), std::string::npos) << text;
+}
+
+// Layers that work on the cells of a map leave it as ours is, N, H, W, C.
+TEST_F(ModelCompare, MapsMayStandInOurLayout) {
+  for (size_t i = 0; i < dump_.names.size(); ++i) {
+    if (dump_.names[i] != "head.regression_head.bbox_reg@0") continue;
+    const std::vector<float> nchw = dump_.values[i];
+    std::vector<int64_t>& shape = dump_.shapes[i];
+    const int64_t channels = shape[1], plane = shape[2] * shape[3];
+    for (int64_t p = 0; p < plane; ++p) {
+      for (int64_t c = 0; c < channels; ++c)
+        dump_.values[i][static_cast<size_t>(p * channels + c)] = nchw[static_cast<size_t>(c * plane + p)];
+    }
+    shape = {shape[0], shape[2], shape[3], channels};
   }
   const auto [code, text] = compare();
   EXPECT_EQ(code, 0) << text;
