@@ -2,12 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <deque>
-#include <nlohmann/json.hpp>
-#include <set>
 
 #include "apps/model_file.h"
+#include "apps/model_metadata.h"
 #include "apps/weights_verbs.h"
 #include "engine/io/raw_safetensors.h"
+#include "engine/training/weights.h"
 #include "tests/engine/io/temporary_folder.h"
 #include "tests/weights_tools/small_fcos.h"
 
@@ -148,6 +148,40 @@ TEST_F(ModelCompare, MapsMayStandInOurLayout) {
   const auto [code, text] = compare();
   EXPECT_EQ(code, 0) << text;
   EXPECT_NE(text.find(fmt::format("\"compared\":{},\"off\":0", kModules.size())), std::string::npos) << text;
+}
+
+// SOTR runs its transformer on P5 before the last grid, ours after it: the calls of a module are told apart by shapes.
+TEST(ModelCompareCalls, MayComeInAnotherOrder) {
+  const TemporaryFolder folder;
+  CpuContext context(1);
+  const Model model = make_model(context, read_config("configs/yolactr_anchor_free_tiny_shapes.json"), {}, 1, false);
+  ModelCompareOptions options;
+  options.weights = folder.path() / "model.safetensors";
+  options.dump = folder.path() / "dump.safetensors";
+  save_weights(context, options.weights, *model.parameters, model_metadata(model.config, model.categories));
+
+  Dump dump;
+  std::vector<float> pixels;
+  for (int64_t i = 0; i < 64 * 96 * 3; ++i) pixels.push_back(value_of(3, i) - 0.5f);
+  dump.add("input", pixels, {1, 64, 96, 3});
+  const std::string module = "prediction.transformer.0.feed_forward.0.conv1";
+  int call = 0;
+  Tape tape(context, Tape::Mode::forward);
+  tape.observe_activations([&](const std::string& name, const Tensor& value, bool) {
+    if (name != module) return;
+    const auto extents = value.shape().extents();
+    const int theirs = call == 4 ? 5 : call == 5 ? 4 : call;
+    dump.add(fmt::format("{}@{}", name, theirs), value.to_host<float>(context), {extents.begin(), extents.end()});
+    ++call;
+  });
+  model.system->forward(tape, Tensor::from_host<float>(context, {1, 64, 96, 3}, pixels));
+  ASSERT_EQ(call, 6);
+  dump.write(options.dump);
+  ::testing::internal::CaptureStdout();
+  const int code = run_model_compare({.threads = 1, .json = true}, options);
+  const std::string text = ::testing::internal::GetCapturedStdout();
+  EXPECT_EQ(code, 0) << text;
+  EXPECT_NE(text.find("\"compared\":6,\"off\":0"), std::string::npos) << text;
 }
 
 TEST_F(ModelCompare, TheFirstThatIsOffComesFirst) {
