@@ -156,7 +156,7 @@ lint:                   ## format, include direction, names of forbidden things,
 GOLDEN_PYTHON := build/goldens/venv/bin/python
 GOLDEN_PHOTOS := $(firstword $(wildcard $(addsuffix /photos,$(TESSERA_DATA) ../shared/data)))
 goldens: $(GOLDEN_PYTHON) ## make tests/golden/data again with PyTorch and compare (GOLDENS=write: replace it)
-	$(Q)$< tests/golden/generate.py $(if $(filter write,$(GOLDENS)),tests/golden/data,build/goldens --against tests/golden/data $(addprefix --photos ,$(GOLDEN_PHOTOS)))
+	$(Q)$< tests/golden/generate.py $(if $(filter write,$(GOLDENS)),tests/golden/data,build/goldens --against tests/golden/data) $(addprefix --photos ,$(GOLDEN_PHOTOS))
 $(GOLDEN_PYTHON): tests/golden/requirements.txt
 	$(Q)python3 -m venv build/goldens/venv && build/goldens/venv/bin/pip install --quiet --requirement $<
 	$(Q)touch $@

@@ -10,7 +10,7 @@
 #include "engine/io/sha256.h"
 #include "models/config_keys.h"
 #include "models/registry.h"
-#include "weights_tools/convert.h"
+#include "weights_tools/fit_check.h"
 
 namespace tessera {
 
@@ -61,6 +61,15 @@ Config config_of(const MappedModel& mapped, const ConvertOptions& options) {
   return config;
 }
 
+ConvertCommand command_of(const ConvertOptions& options) {
+  ConvertCommand command;
+  command.output = options.output;
+  if (!options.key.empty()) command.flags += " --key " + options.key;
+  if (options.ignore_checksums) command.flags += " --ignore-checksums";
+  for (const std::string& assignment : options.overrides) command.overrides += " " + assignment;
+  return command;
+}
+
 void check_options(const ConvertOptions& options, const NameTables& tables) {
   std::string known = "auto, raw";
   bool found = options.from == "auto" || options.from == "raw";
@@ -88,16 +97,23 @@ int run_convert(const CommonOptions& common, const ConvertOptions& options) {
       open_foreign_file(options.input, {.key = options.key, .ignore_checksums = options.ignore_checksums});
   std::future<std::string> sha = std::async(std::launch::async, sha256_of, options.input);
 
+  const ConvertCommand again = command_of(options);
   MappedModel mapped;
   ConvertedTensors converted;
+  size_t wanted = 0;   // tensors of the model that the config describes
+  int64_t filled = 0;  // of these, by the file
+  std::string system;
   Metadata metadata = {{"format", "pt"}};
   if (options.from == "raw") {
     converted = read_raw(*file);
   } else {
-    mapped = map_names(*file, tables, options.from);
+    mapped = map_names(*file, tables, options.from, again);
     const Config config = config_of(mapped, options);
-    check_fit(*file, mapped, targets_of(config), options.partial);
-    converted = read_mapped(*file, mapped);
+    const std::vector<TargetTensor> targets = targets_of(config);
+    wanted = targets.size();
+    system = config.get_string("model.system");
+    filled = check_fit(*file, mapped, targets, options.partial, again);
+    converted = read_mapped(*file, mapped, again);
     metadata = model_metadata(config, categories_of(mapped, tables));
   }
   const std::string model = mapped.model ? fmt::format("{} of {}", mapped.model->model, mapped.model->source) : "raw";
@@ -116,14 +132,19 @@ int run_convert(const CommonOptions& common, const ConvertOptions& options) {
     source.update({{"tensors", converted.sources.size()},
                    {"bytes", converted.bytes},
                    {"container", file->container()},
+                   {"backbone", mapped.backbone},
+                   {"filled", filled},
+                   {"model_tensors", wanted},
                    {"ignored", mapped.ignored},
                    {"not_tensors", file->others()},
                    {"not_finite", converted.not_finite}});
     fmt::print("{}\n", source.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return 0;
   }
-  fmt::print("{}: {}, {} tensors, {:.1f} MB", options.output, model, converted.sources.size(),
-             static_cast<double>(converted.bytes) / 1e6);
+  fmt::print("{}: {}, ", options.output, model);
+  if (!mapped.backbone.empty()) fmt::print("backbone {}, ", mapped.backbone);
+  fmt::print("{} tensors, {:.1f} MB", converted.sources.size(), static_cast<double>(converted.bytes) / 1e6);
+  if (options.partial) fmt::print("; {} of the {} tensors of a whole {}", filled, wanted, system);
   if (!mapped.ignored.empty()) fmt::print("; {} left out ({}, ...)", mapped.ignored.size(), mapped.ignored.front());
   fmt::print("\n");
   return 0;

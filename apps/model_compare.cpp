@@ -14,6 +14,8 @@ namespace tessera {
 
 namespace {
 
+constexpr int64_t kCocoIds = 91;
+
 struct ActivationDifference {
   std::string name;
   double largest = 0, mean = 0;  // |ours - theirs|
@@ -42,18 +44,28 @@ std::vector<float> channels_last(const std::vector<float>& values, const std::ve
   return result;
 }
 
+// [.., 91] -> [.., 80]: the channels of COCO's categories.
+std::vector<float> of_categories(const std::vector<float>& values, const NameTables& tables) {
+  std::vector<float> result;
+  for (size_t first = 0; first < values.size(); first += kCocoIds) {
+    for (const CocoClass& category : tables.coco()) result.push_back(values[first + static_cast<size_t>(category.id)]);
+  }
+  return result;
+}
+
 class Comparison {
  public:
   Comparison(Context& context, const std::string& file, const std::string& from) : context_(context), dump_(file) {
-    const NameTables tables;
     std::vector<std::string> names;
     for (const SafetensorsEntry& entry : dump_.entries()) names.push_back(entry.name);
-    const SourceModel* model = best_activation_names(tables, from, names);
+    const SourceModel* model = best_activation_names(tables_, from, names);
     for (const SafetensorsEntry& entry : dump_.entries()) {
       if (entry.name == "input") continue;
       ++theirs_;
-      if (const auto name = model ? activation_name(*model, entry.name) : std::nullopt) by_name_.emplace(*name, &entry);
-      by_name_.emplace(entry.name, &entry);  // names of ours
+      // Lines of a map, as attention over one axis has them, are no map.
+      if (const auto name = model && entry.shape.size() == 4 ? activation_name(*model, entry.name) : std::nullopt)
+        by_name_.emplace(name->name, Dumped{&entry, name->coco91});
+      by_name_.emplace(entry.name, Dumped{&entry});  // names of ours
     }
   }
 
@@ -72,21 +84,29 @@ class Comparison {
   void see(const std::string& module, const Tensor& value, bool rectified) {
     // A module that runs several times is "name@0", "name@1", ... in dumps, as the levels of a pyramid are.
     const int call = calls_[module]++;
-    auto found = by_name_.find(fmt::format("{}@{}", module, call));
-    if (found == by_name_.end() && call == 0) found = by_name_.find(module);
-    if (found == by_name_.end()) return;
-    const SafetensorsEntry& entry = *found->second;
-    ActivationDifference difference{found->first};
-    std::vector<int64_t> shape = entry.shape;
-    if (shape.size() == 4) shape = {shape[0], shape[2], shape[3], shape[1]};
-    if (const auto ours = value.shape().extents(); !std::ranges::equal(ours, shape)) {
+    const auto extents = value.shape().extents();
+    const std::vector<int64_t> our_shape(extents.begin(), extents.end());
+    std::string name = fmt::format("{}@{}", module, call);
+    Dumped* found = find(name);
+    if (found == nullptr && call == 0) found = find(name = module);
+    // The same calls in another order, told apart by their shapes.
+    Dumped* fitting = found;
+    for (int other = 0; fitting != nullptr && (fitting->taken || shape_of(*fitting, our_shape) != our_shape);)
+      fitting = find(fmt::format("{}@{}", module, other++));
+    if (fitting != nullptr) found = fitting;
+    if (found == nullptr) return;
+    found->taken = fitting != nullptr;
+    const SafetensorsEntry& entry = *found->entry;
+    ActivationDifference difference{name};
+    if (const std::vector<int64_t> shape = shape_of(*found, our_shape); shape != our_shape) {
       difference.problem =
           fmt::format("ours is {}, the dump's [{}]", value.shape().to_string(), fmt::join(shape, ", "));
       differences_.push_back(std::move(difference));
       return;
     }
     std::vector<float> theirs = dump_.read_f32(entry);
-    if (entry.shape.size() == 4) theirs = channels_last(theirs, entry.shape);
+    if (is_map(entry, our_shape)) theirs = channels_last(theirs, entry.shape);
+    if (selects(*found)) theirs = of_categories(theirs, tables_);
     const std::vector<float> ours = value.to_host<float>(context_);
     for (size_t i = 0; i < ours.size(); ++i) {
       // Not std::max: NaN must stay.
@@ -109,9 +129,38 @@ class Comparison {
   std::string file() const { return dump_.path().string(); }
 
  private:
+  struct Dumped {
+    const SafetensorsEntry* entry = nullptr;
+    bool coco91 = false;
+    bool taken = false;
+  };
+
+  Dumped* find(const std::string& name) {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : &found->second;
+  }
+  // [N, C, H, W]; a layer on the cells of a map may have left ours, [N, H, W, C].
+  static bool is_map(const SafetensorsEntry& entry, const std::vector<int64_t>& our_shape) {
+    const auto& shape = entry.shape;
+    if (shape.size() != 4) return false;
+    return shape != our_shape || std::vector<int64_t>{shape[0], shape[2], shape[3], shape[1]} == our_shape;
+  }
+  bool selects(const Dumped& dumped) const {
+    const auto& shape = dumped.entry->shape;
+    return dumped.coco91 && shape.size() == 4 && shape[1] == kCocoIds;
+  }
+  // In our layout, of our classes.
+  std::vector<int64_t> shape_of(const Dumped& dumped, const std::vector<int64_t>& our_shape) const {
+    std::vector<int64_t> shape = dumped.entry->shape;
+    if (is_map(*dumped.entry, our_shape)) shape = {shape[0], shape[2], shape[3], shape[1]};
+    if (selects(dumped)) shape.back() = static_cast<int64_t>(tables_.coco().size());
+    return shape;
+  }
+
   Context& context_;
+  NameTables tables_;
   SafetensorsFile dump_;
-  std::map<std::string, const SafetensorsEntry*> by_name_;
+  std::map<std::string, Dumped> by_name_;
   size_t theirs_ = 0;
   std::map<std::string, int> calls_;               // seen so far
   std::vector<ActivationDifference> differences_;  // in the order of the forward pass

@@ -12,10 +12,12 @@
 #include "engine/ops/channel_attention.h"
 #include "engine/ops/concat.h"
 #include "engine/ops/conv2d.h"
+#include "engine/ops/conv2d_group_norm.h"
 #include "engine/ops/dice_loss.h"
 #include "engine/ops/dynamic_conv.h"
 #include "engine/ops/fcos_decode.h"
 #include "engine/ops/focal_loss.h"
+#include "engine/ops/frozen_batch_norm.h"
 #include "engine/ops/gated_sum.h"
 #include "engine/ops/gelu.h"
 #include "engine/ops/grid_binarize.h"
@@ -37,7 +39,9 @@
 #include "engine/ops/patch_gather.h"
 #include "engine/ops/point_nms.h"
 #include "engine/ops/position_add.h"
+#include "engine/ops/pyramid.h"
 #include "engine/ops/relu.h"
+#include "engine/ops/reshape.h"
 #include "engine/ops/resize.h"
 #include "engine/ops/roi_align.h"
 #include "engine/ops/row_gather.h"
@@ -171,6 +175,12 @@ void add_layers(std::vector<OpCheck>& checks) {
   });
   add_check("group_norm", 300, {{2, 9, 11, 48}, {48}, {48}},
             [](Tape& tape, const Inputs& in) { return group_norm(tape, in[0], in[1], in[2], {.groups = 16}); });
+  add_check("conv2d_group_norm", 320, {{2, 9, 11, 32}, {48, 3, 3, 32}, {48}, {48}, {48}},
+            [](Tape& tape, const Inputs& in) {
+              return conv2d_group_norm(tape, {in[0], in[1], in[2], {}, {}, {}}, {.padding = 1}, {in[3], in[4]},
+                                       {.groups = 16})
+                  .y;
+            });
   add_check("batch_norm", 198, {{2, 9, 11, 37}, {37}, {37}}, [](Tape& tape, const Inputs& in) {
     const Tensor mean = Tensor::zeros(tape.context(), {37}), variance = Tensor::zeros(tape.context(), {37});
     return batch_norm(tape, in[0], in[1], in[2], mean, variance);
@@ -180,6 +190,14 @@ void add_layers(std::vector<OpCheck>& checks) {
   add_check("channel_affine", 1, {{2, 5, 7, 36}}, [](Tape& tape, const Inputs& in) {
     return channel_affine(tape, in[0], random_tensor(tape.context(), {36}, 7), random_tensor(tape.context(), {36}, 8),
                           true);
+  });
+  add_check("frozen_batch_norm", 1, {{2, 5, 7, 36}}, [](Tape& tape, const Inputs& in) {
+    Context& context = tape.context();
+    const Tensor variance = sigmoid(tape, random_tensor(context, {36}, 12)).value;
+    const AffineTensors affine =
+        frozen_batch_norm_affine(context, random_tensor(context, {36}, 9), random_tensor(context, {36}, 10),
+                                 random_tensor(context, {36}, 11), variance, 1e-5f);
+    return channel_affine(tape, in[0], affine.scale, affine.shift);
   });
   add_check("max_pool", 9, {{2, 9, 11, 20}}, [](Tape& tape, const Inputs& in) { return max_pool(tape, in[0]); });
   add_check("roi_align", 200, {{2, 13, 17, 20}}, [](Tape& tape, const Inputs& in) {
@@ -196,6 +214,13 @@ void add_layers(std::vector<OpCheck>& checks) {
             [](Tape& tape, const Inputs& in) { return resize_nearest_add(tape, in[0], in[1]); });
   add_check("concat_channels", 1, {{2, 3, 4, 5}, {2, 3, 4, 8}}, [](Tape& tape, const Inputs& in) {
     return concat_channels(tape, {in[0], in[1]});
+  });
+  add_check("reshape", 1, {{2, 3, 4, 5}}, [](Tape& tape, const Inputs& in) {
+    return scale(tape, reshape(tape, scale(tape, in[0], 3), {6, 20}), 0.5f);
+  });
+  add_check("stack_pyramid, pyramid_levels", 2, {{2, 6, 9, 12}, {2, 3, 5, 12}}, [](Tape& tape, const Inputs& in) {
+    const std::vector<Variable> levels = pyramid_levels(tape, stack_pyramid(tape, {in[0], in[1]}, {8, 16}));
+    return stack_pyramid(tape, {levels[0], scale(tape, levels[1], 2)}, {8, 16}).rows;
   });
   add_check("row_gather", 8, {{40, 21}},
             [](Tape& tape, const Inputs& in) { return row_gather(tape, in[0], integers(tape.context(), 90, 40, 1)); });

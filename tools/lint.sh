@@ -32,6 +32,16 @@ for file in "${sources[@]}"; do
   [[ $file != *.h ]] || grep -q '^#pragma once' "$file" || problem "$file: no #pragma once"
 done
 
+# CONTRIBUTING: oracle and tests of an op are found by its name. Not ops: what ops share. Without arithmetic, or made of
+# two ops: no oracle of their own.
+for header in engine/ops/*.h; do
+  op=$(basename "$header" .h)
+  case $op in candidate_args | candidates | loss_record | normalise_rows | row_moments) continue ;; esac
+  [[ -f tests/ops/${op}_test.cpp ]] || problem "$header: no tests/ops/${op}_test.cpp"
+  case $op in conv2d_group_norm | pyramid | reshape) continue ;; esac
+  [[ -f tests/reference/$op.h ]] || problem "$header: no oracle tests/reference/$op.h"
+done
+
 if command -v clang-format >/dev/null; then
   clang-format --dry-run -Werror "${sources[@]}" || problem "formatting: run make format"
 else

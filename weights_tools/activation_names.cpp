@@ -2,17 +2,18 @@
 
 namespace tessera {
 
-std::optional<std::string> activation_name(const SourceModel& model, std::string_view foreign) {
+std::optional<ActivationName> activation_name(const SourceModel& model, std::string_view foreign) {
   constexpr std::string_view kWeight = ".weight";
   const size_t at = foreign.find('@');
   const std::string module(foreign.substr(0, at));
   const std::string call(at == std::string_view::npos ? std::string_view() : foreign.substr(at));
   for (const NamePattern& pattern : model.activations) {
-    if (const std::optional<std::string> name = pattern.apply(module)) return *name + call;
+    if (const std::optional<std::string> name = pattern.apply(module)) return ActivationName{*name + call};
   }
   for (const NameRule& rule : model.rules) {
     std::optional<std::string> name = rule.pattern.apply(module + std::string(kWeight));
-    if (name && name->ends_with(kWeight)) return name->substr(0, name->size() - kWeight.size()) + call;
+    if (name && name->ends_with(kWeight))
+      return ActivationName{name->substr(0, name->size() - kWeight.size()) + call, rule.coco91};
   }
   return std::nullopt;
 }

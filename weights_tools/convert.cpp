@@ -16,28 +16,6 @@ namespace tessera {
 
 namespace {
 
-constexpr size_t kTableRows = 24;
-
-// Lines under an error; a long list is cut, with its length.
-class ErrorTable {
- public:
-  void add(std::string line) {
-    ++count_;
-    if (lines_.size() < kTableRows) lines_.push_back(std::move(line));
-  }
-  size_t count() const { return count_; }
-  std::string text() const {
-    std::string text;
-    for (const std::string& line : lines_) text += "\n  " + line;
-    if (count_ > lines_.size()) text += fmt::format("\n  ... and {} more", count_ - lines_.size());
-    return text;
-  }
-
- private:
-  std::vector<std::string> lines_;
-  size_t count_ = 0;
-};
-
 // A state dict saved from DataParallel has "module." in front of every name.
 std::string common_prefix(const ForeignFile& file) {
   const std::string prefix = "module.";
@@ -56,8 +34,19 @@ bool fits(const SourceModel& model, const std::vector<std::string>& names) {
   });
 }
 
+// "PyTorch .pth, 8 tensors (conv1.weight [4, 3, 3, 3] F32, ...)"
+std::string overview(const ForeignFile& file) {
+  constexpr size_t kShown = 3;
+  const std::vector<ForeignTensor>& tensors = file.tensors();
+  std::string shown;
+  for (size_t i = 0; i < std::min(kShown, tensors.size()); ++i)
+    shown += fmt::format("{}{} {}", i > 0 ? ", " : "", tensors[i].name, tensors[i].text());
+  return fmt::format("{}, {} tensors ({}{})", file.format(), tensors.size(), shown,
+                     tensors.size() > kShown ? ", ..." : "");
+}
+
 const SourceModel& recognise(const ForeignFile& file, const NameTables& tables, const std::string& from,
-                             const std::vector<std::string>& names) {
+                             const std::vector<std::string>& names, const ConvertCommand& again) {
   const SourceModel* other = nullptr;
   for (const SourceModel& model : tables.models()) {
     if (!fits(model, names)) continue;
@@ -67,19 +56,18 @@ const SourceModel& recognise(const ForeignFile& file, const NameTables& tables, 
   const std::string path = file.path().string();
   if (other != nullptr) {
     refuse_weights(path, fmt::format("no model of {}: it looks like {} of {}", from, other->model, other->source),
-                   fmt::format("tessera convert {} OUT --from {}", path, other->source));
+                   again.from(file, other->source));
   }
-  refuse_weights(path,
-                 fmt::format("{} tensors ({}, ...) that fit no known model{}", names.size(), names.front(),
-                             from == "auto" ? "" : " of " + from),
-                 fmt::format("tessera convert {} OUT --from raw", path));
+  refuse_weights(path, fmt::format("{} that fit no known model{}", overview(file), from == "auto" ? "" : " of " + from),
+                 again.raw(file));
 }
 
 MappedTensor mapped_tensor(const ForeignFile& file, const ForeignTensor& source, const NameRule& rule, std::string name,
-                           const NameTables& tables) {
+                           const NameTables& tables, const ConvertCommand& again) {
   MappedTensor mapped{std::move(name), &source, source.shape, source.stride, {}, 0};
   std::vector<int64_t>& shape = mapped.shape;
   std::vector<int64_t>& stride = mapped.stride;
+  if (rule.one_element && shape.empty()) shape = stride = {1};
   if (rule.coco91 && !shape.empty() && shape[0] == 91) {
     for (const CocoClass& category : tables.coco()) mapped.rows.push_back(category.id);
     shape[0] = static_cast<int64_t>(mapped.rows.size());
@@ -89,7 +77,7 @@ MappedTensor mapped_tensor(const ForeignFile& file, const ForeignTensor& source,
     if (extents[0] * extents[1] * extents[2] != shape[1]) {
       refuse_weights(fmt::format("{}: tensor \"{}\"", file.path().string(), source.name),
                      fmt::format("{} columns, {} x {} x {} expected", shape[1], extents[0], extents[1], extents[2]),
-                     fmt::format("tessera convert {} OUT --from raw", file.path().string()));
+                     again.raw(file));
     }
     const int64_t step = stride[1], plane = extents[1] * extents[2];
     shape = {shape[0], extents[1], extents[2], extents[0]};
@@ -106,14 +94,6 @@ MappedTensor mapped_tensor(const ForeignFile& file, const ForeignTensor& source,
   return mapped;
 }
 
-// The shape under which a tensor is written: what was flattened is flat again.
-std::vector<int64_t> written_shape(const MappedTensor& tensor) {
-  if (tensor.source != nullptr && tensor.source->shape.size() == 2 && tensor.shape.size() == 4)
-    return {tensor.shape[0], tensor.shape[1] * tensor.shape[2] * tensor.shape[3]};
-  if (tensor.source != nullptr && tensor.source->shape.empty()) return {1};  // scalars of ours have one element
-  return tensor.shape;
-}
-
 void add_companions(const SourceModel& model, std::vector<MappedTensor>& tensors) {
   std::unordered_map<std::string, size_t> names;
   for (const MappedTensor& tensor : tensors) names.emplace(tensor.name, 0);
@@ -128,21 +108,14 @@ void add_companions(const SourceModel& model, std::vector<MappedTensor>& tensors
   }
 }
 
-std::string merged_config(const SourceModel& model, const std::vector<MappedTensor>& tensors) {
+std::string merged_config(const SourceModel& model, const BackboneDescription& backbone) {
   using Json = nlohmann::ordered_json;
-  const BackboneDescription backbone = describe_backbone(tensors);
   Json config = Json::parse(model.config);
   config.update(Json::parse(backbone.config));
   for (const auto& [preset, text] : model.config_of_backbone) {
     if (preset == backbone.preset) config.update(Json::parse(text));
   }
   return config.dump();
-}
-
-std::string extents_text(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
-bool is_weight_dtype(const std::string& dtype) {
-  return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64";
 }
 
 void count_not_finite(ConvertedTensors& converted, const std::string& name, const std::byte* data, int64_t elements) {
@@ -182,15 +155,33 @@ std::vector<const MappedTensor*> reading_order(const MappedModel& mapped) {
 
 }  // namespace
 
-MappedModel map_names(const ForeignFile& file, const NameTables& tables, const std::string& from) {
+std::vector<int64_t> MappedTensor::written_shape() const {
+  if (source != nullptr && source->shape.size() == 2 && shape.size() == 4)
+    return {shape[0], shape[1] * shape[2] * shape[3]};
+  return shape;
+}
+
+bool is_weight_dtype(const std::string& dtype) {
+  return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64";
+}
+
+std::string ConvertCommand::from(const ForeignFile& file, const std::string& source) const {
+  return fmt::format("tessera convert {} {} --from {}{}", file.path().string(), output, source, flags);
+}
+std::string ConvertCommand::raw(const ForeignFile& file) const { return from(file, "raw"); }
+std::string ConvertCommand::init(const ForeignFile& file) const {
+  return fmt::format("tessera convert {} {} --init{}{}", file.path().string(), output, flags, overrides);
+}
+
+MappedModel map_names(const ForeignFile& file, const NameTables& tables, const std::string& from,
+                      const ConvertCommand& again) {
   const std::string path = file.path().string(), prefix = common_prefix(file);
   std::vector<std::string> names;
   for (const ForeignTensor& tensor : file.tensors()) names.push_back(tensor.name.substr(prefix.size()));
   if (names.empty()) refuse_weights(path, "no tensors in it", kTryStateDict);
   MappedModel mapped;
-  mapped.model = &recognise(file, tables, from, names);
+  mapped.model = &recognise(file, tables, from, names, again);
 
-  ErrorTable unknown;
   std::unordered_map<std::string, std::string> taken;
   for (size_t i = 0; i < names.size(); ++i) {
     const ForeignTensor& source = file.tensors()[i];
@@ -211,74 +202,32 @@ MappedModel map_names(const ForeignFile& file, const NameTables& tables, const s
         refuse_weights(path, fmt::format("tensors \"{}\" and \"{}\" are both {}", entry->second, source.name, *name),
                        kTryStateDict);
       }
-      mapped.tensors.push_back(mapped_tensor(file, source, rule, *name, tables));
+      mapped.tensors.push_back(mapped_tensor(file, source, rule, *name, tables, again));
       if (*name == mapped.model->classes && !mapped.tensors.back().shape.empty())
         mapped.classes = mapped.tensors.back().shape[0];
       known = true;
       break;
     }
-    if (!known) unknown.add(fmt::format("unknown  {} {}", source.name, source.text()));
-  }
-  if (unknown.count() > 0) {
-    refuse_weights(path,
-                   fmt::format("{} of its {} tensors do not occur in {} of {}{}", unknown.count(), names.size(),
-                               mapped.model->model, mapped.model->source, unknown.text()),
-                   fmt::format("tessera convert {} OUT --from raw", path));
+    if (!known) mapped.unknown.push_back(&source);
   }
   add_companions(*mapped.model, mapped.tensors);
   mapped.coco = mapped.classes == static_cast<int64_t>(tables.coco().size());
-  mapped.config = merged_config(*mapped.model, mapped.tensors);
+  const BackboneDescription backbone = describe_backbone(mapped.tensors);
+  mapped.backbone = backbone.text;
+  mapped.config = merged_config(*mapped.model, backbone);
   return mapped;
 }
 
-void check_fit(const ForeignFile& file, const MappedModel& mapped, const std::vector<TargetTensor>& targets,
-               bool partial) {
-  std::unordered_map<std::string, const MappedTensor*> there;
-  for (const MappedTensor& tensor : mapped.tensors) there.emplace(tensor.name, &tensor);
-  std::unordered_map<std::string, bool> wanted;
-  ErrorTable table;
-  int missing = 0, different = 0, extra = 0;
-  for (const TargetTensor& target : targets) {
-    wanted.emplace(target.name, true);
-    const auto found = there.find(target.name);
-    if (found == there.end()) {
-      if (partial) continue;
-      ++missing;
-      table.add(fmt::format("missing  {} {}", target.name, extents_text(target.shape)));
-      continue;
-    }
-    const MappedTensor& tensor = *found->second;
-    const std::string dtype = tensor.source ? tensor.source->dtype : "F32";
-    if (written_shape(tensor) == target.shape && is_weight_dtype(dtype)) continue;
-    ++different;
-    table.add(fmt::format("differs  {}: the model has {}, the file {} ({} {})", target.name, extents_text(target.shape),
-                          extents_text(written_shape(tensor)), tensor.source ? tensor.source->name : "added", dtype));
-  }
-  for (const MappedTensor& tensor : mapped.tensors) {
-    if (partial || wanted.contains(tensor.name)) continue;
-    ++extra;
-    table.add(fmt::format("extra    {} {}", tensor.name, extents_text(written_shape(tensor))));
-  }
-  if (table.count() == 0) return;
-  const std::string path = file.path().string();
-  refuse_weights(path,
-                 fmt::format("{} of {} does not fill the model: {} missing, {} different, {} extra{}",
-                             mapped.model->model, mapped.model->source, missing, different, extra, table.text()),
-                 different > 0 ? fmt::format("tessera convert {} OUT --from raw", path)
-                               : fmt::format("tessera convert {} OUT --init", path));
-}
-
-ConvertedTensors read_mapped(ForeignFile& file, const MappedModel& mapped) {
+ConvertedTensors read_mapped(ForeignFile& file, const MappedModel& mapped, const ConvertCommand& again) {
   const std::vector<const MappedTensor*> order = reading_order(mapped);
   ConvertedTensors converted;
   for (const MappedTensor* tensor : order) {
     const int64_t elements =
         std::accumulate(tensor->shape.begin(), tensor->shape.end(), int64_t{1}, std::multiplies<>());
-    const std::string dtype = tensor->source ? tensor->source->dtype : "F32";
+    const std::string dtype = tensor->dtype();
     if (!is_weight_dtype(dtype)) {
       refuse_weights(fmt::format("{}: tensor \"{}\"", file.path().string(), tensor->source->name),
-                     fmt::format("{} is no dtype of weights", dtype),
-                     fmt::format("tessera convert {} OUT --from raw", file.path().string()));
+                     fmt::format("{} is no dtype of weights", dtype), again.raw(file));
     }
     const auto size = static_cast<size_t>(foreign_dtype_bytes(dtype));
     auto data = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(elements) * size);
@@ -305,7 +254,7 @@ ConvertedTensors read_mapped(ForeignFile& file, const MappedModel& mapped) {
     }
     const std::string stored = dtype == "F64" ? "F32" : dtype;
     if (stored == "F32") count_not_finite(converted, tensor->name, data.get(), elements);
-    converted.sources.push_back({tensor->name, stored, written_shape(*tensor), data.get()});
+    converted.sources.push_back({tensor->name, stored, tensor->written_shape(), data.get()});
     converted.bytes += static_cast<uint64_t>(elements) * (stored == "F32" ? 4 : size);
     converted.memory.push_back(std::move(data));
   }

@@ -20,32 +20,41 @@ struct MappedTensor {
   std::vector<int64_t> shape, stride;  // stride in elements of the source
   std::vector<int64_t> rows;           // of the source's first dimension; empty: all in order
   float value = 0;
+
+  std::string dtype() const { return source != nullptr ? source->dtype : "F32"; }
+  // The shape it is written with: the columns behind a flattened map are one dimension again.
+  std::vector<int64_t> written_shape() const;
 };
 
 struct MappedModel {
   const SourceModel* model = nullptr;
   std::vector<MappedTensor> tensors;
-  std::vector<std::string> ignored;  // names of the source that are not wanted
-  std::string config;                // JSON: keys model.* and input.*
-  int64_t classes = 0;               // 0: the file has no class scores
-  bool coco = false;                 // the classes are the 80 of COCO
+  std::vector<std::string> ignored;           // names of the source that are not wanted
+  std::vector<const ForeignTensor*> unknown;  // that no rule knows
+  std::string backbone;                       // what it is, for people: "r50"; empty: none
+  std::string config;                         // JSON: keys model.* and input.*
+  int64_t classes = 0;                        // 0: the file has no class scores
+  bool coco = false;                          // the classes are the 80 of COCO
+};
+
+// What somebody typed, for errors that say what to type instead.
+struct ConvertCommand {
+  std::string output = "OUT";
+  std::string flags;      // " --key KEY": how the file is read
+  std::string overrides;  // " key=value" of each
+
+  std::string from(const ForeignFile& file, const std::string& source) const;
+  std::string raw(const ForeignFile& file) const;
+  std::string init(const ForeignFile& file) const;
 };
 
 // Finds out which model the file holds and renames its tensors. from: "auto" or a source of the tables. Throws
-// Error(weights): no model of that source (and which it looks like), tensors that no rule knows (a table), forms that
-// are not supported.
-MappedModel map_names(const ForeignFile& file, const NameTables& tables, const std::string& from);
+// Error(weights): no model of that source (and which it looks like), forms that are not supported. What no rule knows
+// is left to check_fit (fit_check.h), whose table has all that is wrong.
+MappedModel map_names(const ForeignFile& file, const NameTables& tables, const std::string& from,
+                      const ConvertCommand& again = {});
 
-// What a model of ours wants.
-struct TargetTensor {
-  std::string name;
-  std::vector<int64_t> shape;
-};
-
-// Throws Error(weights) with a table unless every target is there with its shape and nothing else is. partial: only
-// those that are there must have the right shape, others are kept.
-void check_fit(const ForeignFile& file, const MappedModel& mapped, const std::vector<TargetTensor>& targets,
-               bool partial);
+bool is_weight_dtype(const std::string& dtype);
 
 // The tensors read and ready to be written; F64 becomes F32, other dtypes stay.
 struct ConvertedTensors {
@@ -55,7 +64,7 @@ struct ConvertedTensors {
   int64_t not_finite = 0;  // NaN or infinite elements of F32 tensors
   std::string first_not_finite;
 };
-ConvertedTensors read_mapped(ForeignFile& file, const MappedModel& mapped);
+ConvertedTensors read_mapped(ForeignFile& file, const MappedModel& mapped, const ConvertCommand& again = {});
 // Every tensor under its own name, in its own layout and dtype.
 ConvertedTensors read_raw(ForeignFile& file);
 

@@ -65,6 +65,7 @@ class TableReader {
         const Json& options = entry[2];
         rule.coco91 = options.value("classes", "") == "coco91";
         rule.transposed = options.value("transposed", false);
+        rule.one_element = options.value("one_element", false);
         rule.flattened = options.value("flattened", std::vector<int64_t>());
       }
       rules.push_back(std::move(rule));

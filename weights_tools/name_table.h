@@ -18,6 +18,7 @@ struct NameRule {
   NamePattern pattern;
   bool coco91 = false;             // rows are COCO ids 0..90: those of the 80 categories are taken
   bool transposed = false;         // a transposed convolution, I, O, H, W in the file
+  bool one_element = false;        // a scalar in the file, a vector of one element here
   std::vector<int64_t> flattened;  // C, H, W behind which a linear layer stands: its columns become H, W, C
 };
 

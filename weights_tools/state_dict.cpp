@@ -66,13 +66,6 @@ class Search {
     refuse_weights(found_.container.empty() ? source_ : fmt::format("{}: \"{}\"", source_, found_.container), what,
                    kTryStateDict);
   }
-  static std::string printable(std::string_view text) {
-    std::string result(text.substr(0, 200));
-    for (char& letter : result) {
-      if (static_cast<unsigned char>(letter) < 0x20 || static_cast<unsigned char>(letter) >= 0x7f) letter = '?';
-    }
-    return result;
-  }
   void count_entry() {
     if (++entries_ > kMaxEntries)
       refuse_weights(source_, "dictionaries that repeat each other without end", kTryStateDict);

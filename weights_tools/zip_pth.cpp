@@ -3,8 +3,8 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
-#include <unordered_map>
 
 #include "weights_tools/foreign_readers.h"
 #include "weights_tools/pickle_globals.h"
@@ -73,6 +73,10 @@ class ZipPth final : public ForeignFile {
     refuse_weights(place.empty() ? name_ : fmt::format("{}: {}", name_, place), reason, std::move(hint));
   }
 
+  static std::string place_of(const std::string& entry_name) {
+    return fmt::format("zip entry \"{}\"", printable(entry_name));
+  }
+
   void open() {
     int code = 0;
     archive_.reset(zip_open(name_.c_str(), ZIP_RDONLY, &code));
@@ -92,15 +96,15 @@ class ZipPth final : public ForeignFile {
       if (zip_stat_index(archive_.get(), static_cast<zip_uint64_t>(i), ZIP_FL_ENC_RAW, &status) != 0 ||
           (status.valid & (ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_METHOD)) !=
               (ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_METHOD)) {
-        fail(fmt::format("zip entry {}", i), "it cannot be described");
+        fail(fmt::format("entry {} of the zip archive", i), "it has no name or size");
       }
       const std::string entry_name = status.name;
       if (("/" + entry_name + "/").find("/../") != std::string::npos || entry_name.starts_with("/"))
-        fail(fmt::format("zip entry {}", i), "its name leads out of the archive: no file of PyTorch",
+        fail(place_of(entry_name), "its name leads out of the archive: no file of PyTorch",
              "get the file from a source you trust");
       const Entry entry{static_cast<zip_uint64_t>(i), status.size, status.comp_method == ZIP_CM_STORE,
                         (status.valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 && status.encryption_method != ZIP_EM_NONE};
-      if (!entries_.emplace(entry_name, entry).second) fail(fmt::format("zip entry {}", i), "its name comes twice");
+      if (!entries_.emplace(entry_name, entry).second) fail(place_of(entry_name), "its name comes twice");
       const size_t slash = entry_name.find('/');
       const bool pickle = slash != std::string::npos && entry_name.substr(slash + 1) == "data.pkl";
       if (pickle) top_ = entry_name.substr(0, slash + 1);
@@ -111,14 +115,13 @@ class ZipPth final : public ForeignFile {
            "in Python: torch.save(torch.jit.load(FILE).state_dict(), OUT)");
     for (const auto& [entry_name, entry] : entries_) {
       if (!entry_name.starts_with(top_)) continue;
-      if (entry.encrypted) fail(fmt::format("zip entry {}", entry.index), "it is encrypted");
+      if (entry.encrypted) fail(place_of(entry_name), "it is encrypted");
       if (!entry.stored) {
-        fail(fmt::format("zip entry {}", entry.index), "it is compressed, which torch.save never does",
+        fail(place_of(entry_name), "it is compressed, which torch.save never does",
              "unzip the file and zip it again with `zip -0 -r`, or in Python: torch.save(torch.load(FILE), OUT)");
       }
       if (entry.size > file_bytes_)
-        fail(fmt::format("zip entry {}", entry.index),
-             fmt::format("{} bytes in a file of {}", entry.size, file_bytes_));
+        fail(place_of(entry_name), fmt::format("{} bytes in a file of {}", entry.size, file_bytes_));
     }
     if (entries_.at(top_ + "data.pkl").size > kMaxPickle)
       fail("data.pkl", fmt::format("{} bytes, more than {}", entries_.at(top_ + "data.pkl").size, kMaxPickle));
@@ -178,8 +181,8 @@ class ZipPth final : public ForeignFile {
   bool ignore_checksums_ = false;
   uint64_t file_bytes_ = 0;
   std::unique_ptr<zip_t, CloseZip> archive_;
-  std::string top_;  // "resnet50/"
-  std::unordered_map<std::string, Entry> entries_;
+  std::string top_;                       // "resnet50/"
+  std::map<std::string, Entry> entries_;  // in an order, so that of several bad ones always the same is named
   std::string pickle_;
   PickleContent content_;
   std::unique_ptr<std::byte[]> bytes_;  // of storage last_

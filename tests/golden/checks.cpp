@@ -6,10 +6,13 @@
 #include <cmath>
 #include <map>
 
+#include "data/image/decode.h"
+#include "data/image/resize.h"
 #include "engine/ops/add.h"
 #include "engine/training/sgd.h"
 #include "models/registry.h"
 #include "tests/golden/formula.h"
+#include "tests/shared_data.h"
 
 namespace tessera::golden {
 
@@ -46,6 +49,24 @@ int64_t differing_pixels(const BitMask& ours, const uint8_t* theirs, int height,
   return count;
 }
 
+// As photo_case of cases.py prepares it: resized with Pillow's filter, a mean and a deviation, padded.
+Tensor photograph(Context& context, const GoldenFile& file) {
+  const ImageGeometry& geometry = file.geometry().at(0);
+  const Image original = load_image(testing_support::shared_data() / "photos" / file.photo());
+  EXPECT_EQ(original.height, geometry.original_height);
+  EXPECT_EQ(original.width, geometry.original_width);
+  const Image resized = resize_bilinear(original, geometry.resized_height, geometry.resized_width);
+  std::vector<float> values(static_cast<size_t>(file.height()) * static_cast<size_t>(file.width()) * 3);
+  for (int y = 0; y < resized.height; ++y) {
+    for (int x = 0; x < 3 * resized.width; ++x) {
+      const uint8_t level = resized.pixels[static_cast<size_t>(y) * static_cast<size_t>(3 * resized.width) + size_t(x)];
+      values[static_cast<size_t>(y) * static_cast<size_t>(3 * file.width()) + size_t(x)] =
+          (static_cast<float>(level) - 115.0f) / 58.0f;
+    }
+  }
+  return Tensor::from_host<float>(context, {1, file.height(), file.width(), 3}, values);
+}
+
 // torchvision pads its pictures itself.
 void clear_padding(Context& context, const Tensor& pictures, const std::vector<ImageGeometry>& geometry) {
   std::vector<float> values = pictures.to_host<float>(context);
@@ -69,9 +90,8 @@ GoldenModel::GoldenModel(const std::filesystem::path& golden, int threads) : con
   }
   store_.allocate(context_, 1, training);
   set_formula_weights(context_, store_);
-  pictures_ = file_.has("picture")
-                  ? Tensor::from_host<float>(context_, {1, file_.height(), file_.width(), 3}, file_.read("picture"))
-                  : formula_pictures(context_, file_.pictures(), file_.height(), file_.width());
+  pictures_ = file_.photo().empty() ? formula_pictures(context_, file_.pictures(), file_.height(), file_.width())
+                                    : photograph(context_, file_);
   if (!training && system_ != nullptr) clear_padding(context_, pictures_, file_.geometry());
 }
 
@@ -167,11 +187,11 @@ void check_detections(const GoldenFile& file, const std::string& prefix, const s
   const std::vector<float> scores = file.read(prefix + "scores"), labels = file.read(prefix + "labels");
   std::vector<float> boxes;
   if (file.has(prefix + "boxes")) boxes = file.read(prefix + "boxes");
-  const bool with_masks = file.has(prefix + "masks");
-  std::vector<uint8_t> masks;
-  if (with_masks) masks = file.bytes(prefix + "masks");
-  const size_t mask_bytes = (static_cast<size_t>(height) * static_cast<size_t>(width) + 7) / 8;
+  const size_t mask_pixels = static_cast<size_t>(height) * static_cast<size_t>(width);
+  const size_t mask_bytes = (mask_pixels + 7) / 8;
+  const std::vector<uint8_t> masks = file.masks(prefix, mask_pixels);
   ASSERT_EQ(ours.size(), scores.size()) << prefix;
+  ASSERT_TRUE(masks.empty() || masks.size() == scores.size() * mask_bytes) << prefix;
   EXPECT_GE(ours.size(), 5u) << prefix;
 
   std::vector<bool> used(ours.size(), false);
@@ -190,7 +210,7 @@ void check_detections(const GoldenFile& file, const std::string& prefix, const s
       continue;
     }
     used[found] = true;
-    if (with_masks) differing += differing_pixels(ours[found].mask, masks.data() + i * mask_bytes, height, width);
+    if (!masks.empty()) differing += differing_pixels(ours[found].mask, masks.data() + i * mask_bytes, height, width);
   }
   const auto pixels = static_cast<double>(scores.size()) * height * width;
   EXPECT_LE(static_cast<double>(differing), kMaskPixels * pixels) << prefix;

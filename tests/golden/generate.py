@@ -4,14 +4,13 @@
 Exit status 1 when a file differs from its committed form by more than the bound, or when the same case in single precision
 comes near a tolerance."""
 import argparse
-import glob
 import os
 import sys
 import time
 
 import torch
 
-from cases import CASES, PHOTO_CONFIGS, make_case, photo_case
+from cases import CASES, PHOTO_CONFIGS, PHOTOS, make_case, photo_case
 from record import SINGLE, difference, shares
 
 # References run in double precision and are stored in single: another machine's order of summation moves the last bit.
@@ -22,11 +21,27 @@ SHARES = {"losses": 1 / 20, "gradient_norms": 1 / 20, "trained": 1 / 20, "activa
           "gradient": 1 / 10}
 
 
+def write(golden, name, start, arguments, remark=""):
+    """Writes a file and says so; False when it is not the committed one."""
+    path = os.path.join(arguments.folder, name + ".safetensors")
+    golden.write(path)
+    good, line = True, f"{name:28} {os.path.getsize(path) / 1e3:6.1f} kB {time.time() - start:6.1f} s{remark}"
+    if arguments.against:
+        committed = os.path.join(arguments.against, name + ".safetensors")
+        with open(path, "rb") as a, open(committed, "rb") as b:
+            equal = a.read() == b.read()
+        greatest = 0.0 if equal else difference(path, committed)
+        good = greatest is not None and greatest <= BOUND
+        line += "  the same bytes" if equal else f"  difference {greatest} of the scale" + ("" if good else "  <-")
+    print(line, flush=True)
+    return good
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--against", metavar="DATA", help="folder of the committed files")
-    parser.add_argument("--photos", metavar="DIR", help="also detections on three of these, which are not committed")
+    parser.add_argument("--photos", metavar="DIR", help="folder of the photographs: also detections on two of them")
     parser.add_argument("cases", nargs="*", default=[])
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # sums of any machine in one order
@@ -34,32 +49,18 @@ def main():
     failed = False
     for name in arguments.cases or CASES:
         start = time.time()
-        path = os.path.join(arguments.folder, name + ".safetensors")
         golden = make_case(name)
         share = shares(golden, make_case(name, torch.float32))
         golden.facts[SINGLE] = {kind: float(f"{value:.1g}") for kind, value in share.items()}
-        golden.write(path)
         kind = max(share, key=lambda kind: share[kind] / SHARES[kind])
         failed |= share[kind] > SHARES[kind]
-        line = f"{name:28} {os.path.getsize(path) / 1e3:6.1f} kB {time.time() - start:6.1f} s"
-        line += f"  single precision: {share[kind]:.4f} of the tolerance of {kind}" + (" <-" if share[kind] > SHARES[kind] else "")
-        if arguments.against:
-            committed = os.path.join(arguments.against, name + ".safetensors")
-            with open(path, "rb") as a, open(committed, "rb") as b:
-                equal = a.read() == b.read()
-            greatest = 0.0 if equal else difference(path, committed)
-            good = greatest is not None and greatest <= BOUND
-            failed |= not good
-            line += "  the same bytes" if equal else f"  difference {greatest} of the scale" + ("" if good else "  <-")
-        print(line, flush=True)
-    if arguments.photos:
-        photos = sorted(glob.glob(os.path.join(arguments.photos, "*.png")) +
-                        glob.glob(os.path.join(arguments.photos, "*.jpg")))
-        for model, config in PHOTO_CONFIGS.items():
-            for path in photos[:: max(1, len(photos) // 3)][:3]:
-                name = f"photos_{model}_{os.path.splitext(os.path.basename(path))[0]}.safetensors"
-                photo_case(config(), path).write(os.path.join(arguments.folder, name))
-                print(name, flush=True)
+        single = f"  single precision: {share[kind]:.4f} of the tolerance of {kind}" + (" <-" if share[kind] > SHARES[kind] else "")
+        failed |= not write(golden, name, start, arguments, single)
+    for model, config in PHOTO_CONFIGS.items() if arguments.photos else []:
+        for photo in PHOTOS:
+            start = time.time()
+            golden = photo_case(config(), os.path.join(arguments.photos, photo))
+            failed |= not write(golden, f"photos_{model}_{os.path.splitext(photo)[0]}", start, arguments)
     return 1 if failed else 0
 
 

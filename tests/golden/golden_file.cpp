@@ -22,6 +22,7 @@ GoldenFile::GoldenFile(const std::filesystem::path& path)
   pictures_ = facts.value("pictures", int64_t{1});
   height_ = facts.value("height", 0);
   width_ = facts.value("width", 0);
+  photo_ = facts.value("photo", "");
   if (facts.contains("training")) {
     const auto& training = facts["training"];
     training_ = {training.at("steps"), training.at("learning_rate"), training.at("momentum"),
@@ -54,12 +55,33 @@ std::vector<float> GoldenFile::read(const std::string& name) const {
 
 std::vector<int64_t> GoldenFile::shape(const std::string& name) const { return file_.find(name)->shape; }
 
-std::vector<uint8_t> GoldenFile::bytes(const std::string& name) const {
-  const SafetensorsEntry* entry = file_.find(name);
-  TESSERA_CHECK(entry != nullptr, "{}: no tensor {}", file_.path().string(), name);
-  std::vector<uint8_t> result(entry->bytes());
-  file_.read(*entry, result.data());
-  return result;
+std::vector<uint8_t> GoldenFile::masks(const std::string& prefix, size_t pixels) const {
+  const SafetensorsEntry *bits = file_.find(prefix + "masks"), *runs = file_.find(prefix + "mask_runs");
+  if (bits == nullptr && runs == nullptr) return {};
+  std::vector<uint8_t> stored((bits != nullptr ? bits : runs)->bytes());
+  file_.read(bits != nullptr ? *bits : *runs, stored.data());
+  if (bits != nullptr) return stored;
+  // record.py's pack_runs: all masks behind one another as one row.
+  std::vector<uint8_t> masks;
+  const size_t mask_bytes = (pixels + 7) / 8;
+  size_t at = 0, length = 0;
+  int shift = 0;
+  bool value = false;
+  for (const uint8_t byte : stored) {
+    length |= static_cast<size_t>(byte & 127) << shift;
+    shift += 7;
+    if ((byte & 128) != 0) continue;
+    for (const size_t end = at + length; at < end; ++at) {
+      if (at % pixels == 0) masks.resize(masks.size() + mask_bytes);
+      uint8_t& packed = masks[at / pixels * mask_bytes + at % pixels / 8];
+      packed = static_cast<uint8_t>(packed | value << (at % pixels % 8));
+    }
+    value = !value;
+    length = 0;
+    shift = 0;
+  }
+  TESSERA_CHECK(at % pixels == 0, "{}: masks of {} pixels in runs of {}", file_.path().string(), pixels, at);
+  return masks;
 }
 
 std::set<std::string> GoldenFile::names(const std::string& kind) const {

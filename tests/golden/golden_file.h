@@ -41,7 +41,11 @@ class GoldenFile {
   bool has(const std::string& name) const { return file_.find(name) != nullptr; }
   std::vector<float> read(const std::string& name) const;
   std::vector<int64_t> shape(const std::string& name) const;
-  std::vector<uint8_t> bytes(const std::string& name) const;
+  // Name of the photograph it is about, in photos/ of the shared data; empty: pictures of the formula.
+  const std::string& photo() const { return photo_; }
+  // One bit a pixel, each mask from a byte on, of "<prefix>masks" or the run lengths in "<prefix>mask_runs"; empty: the
+  // golden has none.
+  std::vector<uint8_t> masks(const std::string& prefix, size_t pixels) const;
   // Names of all tensors "kind/<name>", without the kind.
   std::set<std::string> names(const std::string& kind) const;
 
@@ -53,6 +57,7 @@ class GoldenFile {
   SafetensorsFile file_;
   int64_t pictures_ = 0;
   int height_ = 0, width_ = 0;
+  std::string photo_;
   TrainingFacts training_;
   std::vector<ImageGeometry> geometry_;
 };

@@ -1,9 +1,8 @@
 // Our models beside references in PyTorch: data/*.safetensors, made by generate.py (README.md).
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "tests/golden/checks.h"
+#include "tests/shared_data.h"
 
 namespace tessera::golden {
 namespace {
@@ -35,22 +34,20 @@ TEST(GoldenTorchvision, ResNeXt101) { GoldenModel("torchvision_resnext101_32x8d"
 TEST(GoldenTorchvision, FcosActivations) { GoldenModel("torchvision_fcos").check_activations(); }
 
 TEST(GoldenTorchvision, FcosDetections) { GoldenModel("torchvision_fcos").check_detections(); }
-#endif
 
-// What `make goldens` wrote about photographs; not part of the repository.
-TEST(GoldenPhotos, MasksOfTheR50ModelsAgree) {
-  const std::filesystem::path folder = "build/goldens";
-  int count = 0;
-  if (std::filesystem::is_directory(folder)) {
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-      if (!entry.path().filename().string().starts_with("photos_")) continue;
-      SCOPED_TRACE(entry.path().filename().string());
-      GoldenModel(entry.path()).check_detections();
-      ++count;
-    }
-  }
-  if (count == 0) GTEST_SKIP() << "no build/goldens/photos_*: make goldens with TESSERA_DATA set";
+// Two photographs of the shared data, decoded, resized and normalised here.
+class GoldenPhotos : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(GoldenPhotos, MasksAgree) {
+  TESSERA_REQUIRE_SHARED_DATA();
+  GoldenModel(GetParam()).check_detections();
 }
+
+INSTANTIATE_TEST_SUITE_P(Models, GoldenPhotos,
+                         ::testing::Values("photos_gridmask_r50_chelsea", "photos_gridmask_r50_coffee",
+                                           "photos_anchor_free_r50_chelsea", "photos_anchor_free_r50_coffee"),
+                         name_of);
+#endif
 
 }  // namespace
 }  // namespace tessera::golden

@@ -37,6 +37,30 @@ def digest(name, tensor):
     return np.concatenate([head, values[sample_index(name, len(values))]]).astype(np.float32)
 
 
+def pack_runs(bits):
+    """Lengths of the runs of one long row that begins with zeros, each in groups of seven bits, the lowest group first,
+    all but the last with the eighth bit set."""
+    packed = bytearray()
+    edges = np.flatnonzero(np.diff(bits.astype(np.int8), prepend=0))
+    for length in np.diff(np.concatenate([[0], edges, [len(bits)]])).tolist():
+        while length >= 128:
+            packed.append(length % 128 + 128)
+            length //= 128
+        packed.append(length)
+    return np.frombuffer(bytes(packed), dtype=np.uint8)
+
+
+def unpack_runs(packed):
+    pieces, value, length, shift = [], False, 0, 0
+    for byte in packed.tolist():
+        length |= byte % 128 << shift
+        shift += 7
+        if byte < 128:
+            pieces.append(np.full(length, value))
+            value, length, shift = not value, 0, 0
+    return np.concatenate(pieces)
+
+
 class Golden:
     """One file: digests of activations, gradients and trained parameters, losses, detections."""
 
@@ -53,12 +77,15 @@ class Golden:
         rows = [(picture, label, *box) for picture, objects in enumerate(scene) for label, box, _ in objects]
         self.add("objects", np.array(rows, dtype=np.float32).reshape(-1, 6))
 
-    def add_detections(self, prefix, boxes, scores, labels, masks=None):
+    def add_detections(self, prefix, boxes, scores, labels, masks=None, runs=False):
+        """runs: masks as the lengths of their runs, which takes a tenth of the bits."""
         if boxes is not None:
             self.add(prefix + "boxes", boxes.detach().float().numpy().reshape(-1, 4))
         self.add(prefix + "scores", scores.detach().float().numpy())
         self.add(prefix + "labels", labels.numpy().astype(np.int32))
-        if masks is not None:
+        if masks is not None and runs:
+            self.add(prefix + "mask_runs", pack_runs(masks.numpy().reshape(-1)))
+        elif masks is not None:
             self.add(prefix + "masks", np.packbits(masks.numpy().reshape(len(masks), -1), axis=1, bitorder="little"))
 
     def write(self, path):
@@ -83,6 +110,8 @@ def difference(path, other):
     greatest = 0.0
     for name, a in ours.items():
         b = theirs[name]
+        if name.endswith("mask_runs"):
+            a, b = np.packbits(unpack_runs(a)), np.packbits(unpack_runs(b))
         if a.shape != b.shape or a.dtype != b.dtype:
             return None
         if a.dtype == np.uint8:

@@ -2,11 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/ops/frozen_batch_norm.h"
 #include "tests/ops/op_check.h"
 #include "tests/ops/thread_invariance.h"
-#include "tests/reference/group_norm.h"
-#include "tests/reference/relu.h"
+#include "tests/reference/batch_norm.h"
 
 namespace tessera {
 namespace {
@@ -27,10 +25,7 @@ TEST(BatchNorm, AgreesWithOracle) {
           [&](Tape& tape, const std::vector<Variable>& in) {
             return batch_norm(tape, in[0], in[1], in[2], {}, {}, {.relu = relu});
           },
-          [&](const auto& in) {
-            return reference::group_norm(in[0], in[1], in[2], {{0, rows}}, channels, 1e-5f, relu);
-          },
-          tolerance);
+          [&](const auto& in) { return reference::batch_norm(in[0], in[1], in[2], 1e-5f, relu); }, tolerance);
     }
   }
 }
@@ -80,20 +75,6 @@ TEST(BatchNorm, DoesNotDependOnTheNumberOfThreads) {
                                    [](Tape& tape, const std::vector<Variable>& in) {
                                      return batch_norm(tape, in[0], in[1], in[2], {}, {}, {.relu = true});
                                    });
-}
-
-TEST(FrozenBatchNorm, IsAnAffineOfItsStatistics) {
-  for_each_backend([](Context& context) {
-    const auto tensor = [&](std::vector<float> values) { return Tensor::from_host<float>(context, {2}, values); };
-    const AffineTensors affine =
-        frozen_batch_norm_affine(context, tensor({2, 3}), tensor({1, -1}), tensor({4, 5}), tensor({4, 0.25}), 0.0f);
-    EXPECT_EQ(affine.scale.to_host<float>(context), (std::vector<float>{1, 6}));
-    EXPECT_EQ(affine.shift.to_host<float>(context), (std::vector<float>{-3, -31}));
-    const AffineTensors softened =
-        frozen_batch_norm_affine(context, tensor({1, 1}), tensor({0, 0}), tensor({0, 1}), tensor({0, 0}), 0.25f);
-    EXPECT_EQ(softened.scale.to_host<float>(context), (std::vector<float>{2, 2}));
-    EXPECT_EQ(softened.shift.to_host<float>(context), (std::vector<float>{0, -2}));
-  });
 }
 
 }  // namespace

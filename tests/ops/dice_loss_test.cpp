@@ -6,6 +6,7 @@
 
 #include "tests/ops/mask_losses.h"
 #include "tests/ops/thread_invariance.h"
+#include "tests/reference/dice_loss.h"
 
 namespace tessera {
 namespace {
@@ -20,19 +21,8 @@ OpUnderTest op(const MaskTargets& targets, const DiceLossOptions& options) {
 
 OpOracle oracle(const MaskTargets& targets, const DiceLossOptions& options) {
   return [=](const std::vector<std::vector<double>>& in) {
-    double loss = 0;
-    for (size_t mask = 0; mask < targets.index.size(); ++mask) {
-      double a = 0, b = 0.001, c = 0.001;
-      for (int64_t pixel = 0; pixel < targets.pixels; ++pixel) {
-        const double p = 1 / (1 + std::exp(-in[0][mask * static_cast<size_t>(targets.pixels) + size_t(pixel)]));
-        const double q = targets.at(mask, pixel) ? 1 : 0;
-        a += p * q;
-        b += options.squared ? p * p : p;
-        c += q;
-      }
-      loss += 1 - 2 * a / (b + c);
-    }
-    return std::vector<double>{loss / options.normalizer};
+    return std::vector<double>{reference::dice_loss(in[0], targets.bits(), static_cast<size_t>(targets.pixels),
+                                                    options.squared, options.normalizer)};
   };
 }
 

@@ -5,6 +5,7 @@
 #include "engine/ops/resize.h"
 #include "tests/ops/op_check.h"
 #include "tests/ops/thread_invariance.h"
+#include "tests/reference/dynamic_conv.h"
 
 namespace tessera {
 namespace {
@@ -21,21 +22,7 @@ OpUnderTest op(const std::vector<int64_t>& first) {
 
 OpOracle oracle(const Shape& features, const std::vector<int64_t>& first) {
   return [=](const std::vector<std::vector<double>>& in) {
-    const int64_t pixels = features[1] * features[2], channels = features[3];
-    std::vector<double> z;
-    for (int64_t n = 0; n < features[0]; ++n) {
-      for (int64_t k = first[static_cast<size_t>(n)]; k < first[static_cast<size_t>(n) + 1]; ++k) {
-        for (int64_t p = 0; p < pixels; ++p) {
-          double sum = 0;
-          for (int64_t c = 0; c < channels; ++c) {
-            sum += in[0][static_cast<size_t>((n * pixels + p) * channels + c)] *
-                   in[1][static_cast<size_t>(k * channels + c)];
-          }
-          z.push_back(sum);
-        }
-      }
-    }
-    return z;
+    return reference::dynamic_conv(in[0], in[1], first, features[1] * features[2], features[3]);
   };
 }
 

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "engine/core/rng.h"
 #include "tests/ops/op_check.h"
+#include "tests/reference/fcos_decode.h"
 
 namespace tessera {
 namespace {
@@ -36,6 +40,94 @@ struct Fixture {
     distances = Tensor::from_host<float>(context, {geometry.rows(), 4}, sides);
   }
 };
+
+// Cells drawn at random, every rule, clipped and not, and back to the original picture.
+TEST(FcosDecode, AgreesWithOracle) {
+  PyramidGeometry geometry(3);
+  geometry.add_level(9, 13, 8);
+  geometry.add_level(5, 7, 16);
+  constexpr int64_t kMost = 20, kPaddedHeight = 72, kPaddedWidth = 104;
+  Rng rng(11, RandomPurpose::test);
+  std::vector<float> values(3 * 2 * kMost), distances(static_cast<size_t>(4 * geometry.rows()));
+  std::vector<int32_t> rows(values.size()), classes(values.size()), counts(6);
+  for (float& side : distances) side = 3.0f * rng.uniform();
+  struct Cell {
+    int64_t level, y, x;
+  };
+  std::vector<Cell> cells(values.size());
+  for (size_t list = 0; list < counts.size(); ++list) {
+    const auto level = static_cast<int64_t>(list % 2), image = static_cast<int64_t>(list / 2);
+    counts[list] = image == 1 && level == 0 ? 0 : static_cast<int32_t>(rng.below(kMost + 1));
+    for (size_t i = list * kMost; i < list * kMost + static_cast<size_t>(counts[list]); ++i) {
+      cells[i] = {level, static_cast<int64_t>(rng.below(static_cast<uint32_t>(geometry.level(level).height))),
+                  static_cast<int64_t>(rng.below(static_cast<uint32_t>(geometry.level(level).width)))};
+      rows[i] = static_cast<int32_t>(geometry.row(level, image, cells[i].y, cells[i].x));
+      classes[i] = static_cast<int32_t>(rng.below(7));
+      values[i] = 0.05f + 0.9f * rng.uniform();
+    }
+  }
+  const std::vector<float> clip = {60, 100, 72, 88, 64, 104};
+  const std::vector<int32_t> sizes = {120, 150, 60, 100, 50, 80, 72, 88, 64, 10, 64, 104};
+  for (const LocationRule rule : {LocationRule::half_stride, LocationRule::torchvision}) {
+    for (const bool other : {false, true}) {  // pixels for strides, products for roots, clipped
+      std::vector<std::vector<reference::BoxSides>> boxes(3);
+      std::vector<std::vector<double>> scores(3);
+      for (size_t list = 0; list < counts.size(); ++list) {
+        for (size_t i = list * kMost; i < list * kMost + static_cast<size_t>(counts[list]); ++i) {
+          const auto& level = geometry.level(cells[i].level);
+          const auto middle = rule == LocationRule::half_stride
+                                  ? reference::cell_middle(cells[i].y, cells[i].x, static_cast<double>(level.stride))
+                                  : reference::torchvision_middle(cells[i].y, cells[i].x, level.height, level.width,
+                                                                  kPaddedHeight, kPaddedWidth);
+          reference::BoxSides sides;
+          for (size_t side = 0; side < 4; ++side) sides[side] = distances[4 * static_cast<size_t>(rows[i]) + side];
+          reference::BoxSides box = reference::fcos_box(middle, sides, other ? 1 : static_cast<double>(level.stride));
+          if (other) box = reference::clipped(box, clip[list / 2 * 2], clip[list / 2 * 2 + 1]);
+          boxes[list / 2].push_back(box);
+          scores[list / 2].push_back(other ? static_cast<double>(values[i]) : std::sqrt(values[i]));
+        }
+      }
+      for_each_backend([&](Context& context) {
+        const TopKSelection selection = {Tensor::from_host<float>(context, {3, 2, kMost}, values),
+                                         Tensor::from_host<int32_t>(context, {3, 2, kMost}, rows),
+                                         Tensor::from_host<int32_t>(context, {3, 2, kMost}, classes),
+                                         Tensor::from_host<int32_t>(context, {3, 2}, counts)};
+        const Candidates found =
+            fcos_decode(context, selection, Tensor::from_host<float>(context, {geometry.rows(), 4}, distances),
+                        geometry, other ? Tensor::from_host<float>(context, {3, 2}, clip) : Tensor(),
+                        {.location = rule,
+                         .padded_height = kPaddedHeight,
+                         .padded_width = kPaddedWidth,
+                         .pixel_distances = other,
+                         .root_score = !other});
+        const Candidates original =
+            rescale_candidates(context, found, Tensor::from_host<int32_t>(context, {3, 4}, sizes));
+        const auto found_counts = found.counts.to_host<int32_t>(context);
+        const auto found_boxes = found.boxes.to_host<float>(context),
+                   found_scores = found.scores.to_host<float>(context);
+        const auto original_counts = original.counts.to_host<int32_t>(context);
+        const auto original_boxes = original.boxes.to_host<float>(context);
+        for (size_t image = 0; image < 3; ++image) {
+          ASSERT_EQ(found_counts[image], static_cast<int32_t>(boxes[image].size()));
+          size_t kept = 0;
+          for (size_t i = 0; i < boxes[image].size(); ++i) {
+            const size_t at = image * 2 * kMost + i;
+            for (size_t side = 0; side < 4; ++side)
+              EXPECT_NEAR(found_boxes[4 * at + side], boxes[image][i][side], 1e-4) << image << " " << i;
+            EXPECT_NEAR(found_scores[at], scores[image][i], 1e-6);
+            const int32_t* size = sizes.data() + 4 * image;
+            const reference::BoxSides box = reference::rescaled(boxes[image][i], size[0], size[1], size[2], size[3]);
+            if (box[2] <= box[0] || box[3] <= box[1]) continue;
+            for (size_t side = 0; side < 4; ++side)
+              EXPECT_NEAR(original_boxes[4 * (image * 2 * kMost + kept) + side], box[side], 2e-4) << image << " " << i;
+            ++kept;
+          }
+          EXPECT_EQ(original_counts[image], static_cast<int32_t>(kept));
+        }
+      });
+    }
+  }
+}
 
 TEST(FcosDecode, BoxesScoresAndCarriedIndices) {
   for_each_backend([&](Context& context) {

@@ -4,6 +4,7 @@
 
 #include "tests/ops/op_check.h"
 #include "tests/ops/thread_invariance.h"
+#include "tests/reference/gated_sum.h"
 
 namespace tessera {
 namespace {
@@ -15,14 +16,6 @@ Variable run(Tape& tape, const std::vector<Variable>& in) {
   std::vector<GatedBranch> branches;
   for (size_t i = 1; i < in.size(); i += 2) branches.push_back({in[i], in[i + 1]});
   return gated_sum(tape, in[0], branches);
-}
-
-std::vector<double> expected(const std::vector<std::vector<double>>& in) {
-  std::vector<double> y = in[0];
-  for (size_t branch = 1; branch < in.size(); branch += 2) {
-    for (size_t i = 0; i < y.size(); ++i) y[i] += in[branch][0] * in[branch + 1][i];
-  }
-  return y;
 }
 
 std::vector<OpInput> inputs(const Shape& shape, int branches) {
@@ -37,7 +30,7 @@ std::vector<OpInput> inputs(const Shape& shape, int branches) {
 TEST(GatedSum, AgreesWithOracle) {
   for (const int branches : {1, 2, 3, 4}) {
     for (const Shape& shape : {Shape{1}, Shape{5, 7}, Shape{2, 3, 4, 9}}) {
-      check_op("gated_sum " + shape.to_string(), inputs(shape, branches), run, expected);
+      check_op("gated_sum " + shape.to_string(), inputs(shape, branches), run, reference::gated_sum);
     }
   }
 }
@@ -45,7 +38,7 @@ TEST(GatedSum, AgreesWithOracle) {
 TEST(GatedSum, AgreesWithOracleAcrossManyChunks) {
   OpTolerance tolerance;
   tolerance.jacobian_limit = 8;
-  check_op("gated_sum of many", inputs({50001}, 2), run, expected, tolerance);
+  check_op("gated_sum of many", inputs({50001}, 2), run, reference::gated_sum, tolerance);
 }
 
 TEST(GatedSum, OfClosedGatesIsTheInputAndStillLearns) {

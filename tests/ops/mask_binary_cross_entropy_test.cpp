@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "tests/ops/mask_losses.h"
 #include "tests/ops/thread_invariance.h"
+#include "tests/reference/mask_binary_cross_entropy.h"
 
 namespace tessera {
 namespace {
@@ -22,13 +21,8 @@ OpUnderTest op(const MaskTargets& targets, float normalizer) {
 
 OpOracle oracle(const MaskTargets& targets, double normalizer) {
   return [=](const std::vector<std::vector<double>>& in) {
-    double loss = 0;
-    for (size_t i = 0; i < in[0].size(); ++i) {
-      const auto pixels = static_cast<size_t>(targets.pixels);
-      const double p = 1 / (1 + std::exp(-in[0][i]));
-      loss -= targets.at(i / pixels, static_cast<int64_t>(i % pixels)) ? std::log(p) : std::log(1 - p);
-    }
-    return std::vector<double>{loss / static_cast<double>(targets.pixels) / normalizer};
+    return std::vector<double>{
+        reference::mask_binary_cross_entropy(in[0], targets.bits(), static_cast<size_t>(targets.pixels), normalizer)};
   };
 }
 

@@ -2,12 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <limits>
-#include <numeric>
 
 #include "engine/core/rng.h"
 #include "tests/ops/op_check.h"
+#include "tests/reference/mask_candidates.h"
 
 namespace tessera {
 namespace {
@@ -33,18 +32,6 @@ struct Scores {
       labels.push_back(static_cast<int32_t>(rng.below(2)));
     }
   }
-  std::vector<int32_t> best(size_t valid, size_t capacity, float least, bool ties) const {
-    std::vector<int32_t> order(valid);
-    std::iota(order.begin(), order.end(), 0);
-    std::erase_if(order, [&](int32_t i) { return !(scores[static_cast<size_t>(i)] >= least); });
-    std::stable_sort(order.begin(), order.end(), [&](int32_t x, int32_t y) {
-      const auto a = static_cast<size_t>(x), b = static_cast<size_t>(y);
-      if (!ties) return scores[a] > scores[b];
-      return std::tuple(-scores[a], rows[a], labels[a]) < std::tuple(-scores[b], rows[b], labels[b]);
-    });
-    order.resize(std::min(order.size(), capacity));
-    return order;
-  }
 };
 
 // Sizes around a block of the device kernel, capacities below and above what is there.
@@ -60,7 +47,9 @@ TEST(MaskCandidates, RanksAreATotalOrder) {
                           ties ? tensor(context, made.labels) : Tensor(),
                           ties ? Tensor() : tensor(context, std::vector<int32_t>{static_cast<int32_t>(valid)}),
                           {.capacity = static_cast<int64_t>(capacity), .least = 0.25f});
-          std::vector<int32_t> expected = made.best(valid, capacity, 0.25f, ties);
+          const std::vector<int32_t> none;
+          std::vector<int32_t> expected = reference::rank_scores(made.scores, ties ? made.rows : none,
+                                                                 ties ? made.labels : none, valid, capacity, 0.25f);
           EXPECT_EQ(order.kept.to_host<int32_t>(context).at(0), static_cast<int32_t>(expected.size()));
           expected.resize(capacity, 0);
           EXPECT_EQ(order.places.to_host<int32_t>(context), expected) << count << " " << capacity << " " << ties;

@@ -20,6 +20,14 @@ struct MaskTargets {
     const int64_t word = index[mask] * words_per_mask() + pixel / 32;
     return static_cast<uint32_t>(words[static_cast<size_t>(word)]) >> (pixel % 32) & 1;
   }
+  // [M, P]: the target of every prediction.
+  std::vector<bool> bits() const {
+    std::vector<bool> all;
+    for (size_t mask = 0; mask < index.size(); ++mask) {
+      for (int64_t pixel = 0; pixel < pixels; ++pixel) all.push_back(at(mask, pixel));
+    }
+    return all;
+  }
   Tensor words_tensor(Context& context) const {
     const int64_t each = words_per_mask(), count = static_cast<int64_t>(words.size()) / (each > 0 ? each : 1);
     return Tensor::from_host<int32_t>(context, {count, each}, words);

@@ -6,7 +6,7 @@
 
 #include "engine/core/rng.h"
 #include "tests/ops/op_check.h"
-#include "tests/reference/detection.h"
+#include "tests/reference/nms.h"
 
 namespace tessera {
 namespace {

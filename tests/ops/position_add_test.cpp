@@ -4,6 +4,7 @@
 
 #include "tests/ops/op_check.h"
 #include "tests/ops/thread_invariance.h"
+#include "tests/reference/position_add.h"
 
 namespace tessera {
 namespace {
@@ -16,22 +17,12 @@ std::vector<OpInput> inputs(const Shape& shape) {
   return {random_input(shape, 1), random_input({shape[1], shape[3]}, 2), random_input({shape[2], shape[3]}, 3)};
 }
 
-OpOracle oracle(const Shape& shape) {
-  return [shape](const std::vector<std::vector<double>>& in) {
-    std::vector<double> y = in[0];
-    for (size_t at = 0; at < y.size(); ++at) {
-      const auto cell = static_cast<int64_t>(at) / shape[3], c = static_cast<int64_t>(at) % shape[3];
-      const int64_t i = cell / shape[2] % shape[1], j = cell % shape[2];
-      y[at] += in[1][static_cast<size_t>(i * shape[3] + c)] + in[2][static_cast<size_t>(j * shape[3] + c)];
-    }
-    return y;
-  };
-}
-
 TEST(PositionAdd, AgreesWithOracle) {
   for (const Shape& shape :
        {Shape{1, 1, 1, 1}, Shape{2, 3, 4, 5}, Shape{3, 1, 6, 8}, Shape{1, 7, 1, 17}, Shape{0, 2, 3, 4}}) {
-    check_op("position_add " + shape.to_string(), inputs(shape), run, oracle(shape));
+    check_op("position_add " + shape.to_string(), inputs(shape), run, [&](const auto& in) {
+      return reference::position_add(in[0], in[1], in[2], static_cast<size_t>(shape[3]));
+    });
   }
 }
 

@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/ops/scale_levels.h"
 #include "tests/ops/op_check.h"
-#include "tests/ops/thread_invariance.h"
+#include "tests/reference/scale.h"
 
 namespace tessera {
 namespace {
@@ -16,85 +15,8 @@ TEST(Scale, AgreesWithOracle) {
     check_op(
         "scale", {random_input({3, 7}, 1)},
         [&](Tape& tape, const std::vector<Variable>& in) { return scale(tape, in[0], factor); },
-        [&](const auto& in) {
-          std::vector<double> y = in[0];
-          for (double& value : y) value *= factor;
-          return y;
-        });
+        [&](const auto& in) { return reference::scale(in[0], factor); });
   }
-}
-
-PyramidGeometry two_images() {
-  PyramidGeometry geometry(2);
-  geometry.add_level(3, 5, 8);
-  geometry.add_level(2, 2, 16);
-  geometry.add_level(1, 1, 32);
-  return geometry;
-}
-
-TEST(ScaleLevels, AgreesWithOracle) {
-  const PyramidGeometry geometry = two_images();
-  for (const ScaleActivation activation : {ScaleActivation::none, ScaleActivation::relu, ScaleActivation::exp}) {
-    for (const bool frozen : {false, true}) {
-      std::vector<OpInput> inputs = {random_input_away_from_zero({geometry.rows(), 4}, 2)};
-      for (const double value : {1.0, 0.5, 1.75}) inputs.push_back({{1}, {value}, !frozen});
-      check_op(
-          "scale_levels", inputs,
-          [&](Tape& tape, const std::vector<Variable>& in) {
-            return scale_levels(tape, {in[0], geometry}, {in[1], in[2], in[3]}, activation).rows;
-          },
-          [&](const auto& in) {
-            std::vector<double> y = in[0];
-            for (size_t i = 0; i < y.size(); ++i) {
-              const size_t row = i / 4;
-              y[i] *= in[row < 30 ? 1 : row < 38 ? 2 : 3][0];
-              if (activation == ScaleActivation::relu) y[i] = std::max(y[i], 0.0);
-              if (activation == ScaleActivation::exp) y[i] = std::exp(y[i]);
-            }
-            return y;
-          });
-    }
-  }
-}
-
-// More elements than a chunk of a device's sums, and a count that is no multiple of four.
-TEST(ScaleLevels, SumsOverChunks) {
-  PyramidGeometry geometry(1);
-  geometry.add_level(91, 91, 8);
-  for (const ScaleActivation activation : {ScaleActivation::none, ScaleActivation::exp}) {
-    std::vector<OpInput> inputs = {random_input({geometry.rows(), 1}, 5), {{1}, {1.25}, true}};
-    inputs[0].differentiable = false;
-    check_op(
-        "scale_levels", inputs,
-        [&](Tape& tape, const std::vector<Variable>& in) {
-          return scale_levels(tape, {in[0], geometry}, {in[1]}, activation).rows;
-        },
-        [&](const auto& in) {
-          std::vector<double> y = in[0];
-          for (double& value : y) {
-            value *= in[1][0];
-            if (activation == ScaleActivation::exp) value = std::exp(value);
-          }
-          return y;
-        });
-  }
-}
-
-TEST(ScaleLevels, DoesNotDependOnTheNumberOfThreads) {
-  PyramidGeometry geometry(1);
-  geometry.add_level(100, 168, 8);
-  expect_same_bits_for_any_threads("scale_levels", {random_input({geometry.rows(), 4}, 3), random_input({1}, 4)},
-                                   [&](Tape& tape, const std::vector<Variable>& in) {
-                                     return scale_levels(tape, {in[0], geometry}, {in[1]}, ScaleActivation::exp).rows;
-                                   });
-}
-
-TEST(ScaleLevels, RefusesAWrongNumberOfScales) {
-  PlanContext context;
-  Tape tape(context);
-  const PyramidGeometry geometry = two_images();
-  const Variable rows = Tensor::empty(context, {geometry.rows(), 4}), one = Tensor::empty(context, {1});
-  EXPECT_THROW(scale_levels(tape, {rows, geometry}, {one, one}, ScaleActivation::none), Error);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "tests/ops/op_check.h"
-#include "tests/reference/detection.h"
+#include "tests/reference/select_top_k.h"
 
 namespace tessera {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "tests/ops/op_check.h"
 #include "tests/ops/thread_invariance.h"
-#include "tests/reference/channel_spatial_attention.h"
+#include "tests/reference/spatial_attention.h"
 
 namespace tessera {
 namespace {

@@ -240,6 +240,21 @@ TEST(ForeignFiles, TensorsAreFoundWhereTheyStand) {
   EXPECT_NE(complaint_of([&] { open_foreign_file(path, {.key = "teacher"}); }).find("teacher"), std::string::npos);
 }
 
+TEST(ForeignFiles, EntriesOfAnArchiveAreNamed) {
+  const TemporaryFolder folder;
+  const std::string pickle = PickleBuilder().raw("}").stop();
+  const auto complain = [&](const std::vector<std::pair<std::string, std::string>>& entries) {
+    const auto path = spill(folder.path() / "a.pth", zip_archive(entries));
+    return complaint_of([&] { open_foreign_file(path); });
+  };
+  EXPECT_NE(complain({{"a/data.pkl", pickle}, {"a/data/0", "1234"}, {"a/data/0", "5678"}})
+                .find("zip entry \"a/data/0\": its name comes twice"),
+            std::string::npos);
+  EXPECT_NE(
+      complain({{"a/data.pkl", pickle}, {"/etc/\x1b[2J", "1234"}}).find("zip entry \"/etc/?[2J\": its name leads out"),
+      std::string::npos);
+}
+
 TEST(ForeignFiles, ChecksumsCanBeIgnored) {
   const TemporaryFolder folder;
   std::string content = zip_pth({{"w", {2}, {1, 2}}});

@@ -4,8 +4,10 @@
 #include <deque>
 
 #include "apps/model_file.h"
+#include "apps/model_metadata.h"
 #include "apps/weights_verbs.h"
 #include "engine/io/raw_safetensors.h"
+#include "engine/training/weights.h"
 #include "tests/engine/io/temporary_folder.h"
 #include "tests/weights_tools/small_fcos.h"
 
@@ -102,6 +104,84 @@ TEST_F(ModelCompare, EqualActivationsPass) {
   const auto [code, text] = compare();
   EXPECT_EQ(code, 0) << text;
   EXPECT_NE(text.find(fmt::format("\"compared\":{},\"off\":0", kModules.size())), std::string::npos) << text;
+}
+
+// Torchvision's class scores have a channel for each of COCO's 91 ids, ours the 80 that are categories.
+TEST_F(ModelCompare, ClassScoresAreThoseOfTheCategories) {
+  CpuContext context(1);
+  const Model model = load_model(context, options_.weights);
+  std::vector<float> wide;
+  Tape tape(context, Tape::Mode::forward);
+  tape.observe_activations([&](const std::string& module, const Tensor& value, bool) {
+    if (module != "proposal_generator.fcos_head.cls_logits@0") return;
+    const std::vector<float> ours = value.to_host<float>(context);
+    for (size_t first = 0; first < ours.size(); first += 80) {
+      std::vector<float> row(91, 1e6f);  // of ids that nobody has
+      for (size_t label = 0; label < 80; ++label)
+        row[static_cast<size_t>(model.categories[label].id)] = ours[first + label];
+      wide.insert(wide.end(), row.begin(), row.end());
+    }
+  });
+  std::vector<float> pixels;
+  for (int64_t i = 0; i < 64 * 96 * 3; ++i) pixels.push_back(value_of(3, i) - 0.5f);
+  model.system->forward(tape, Tensor::from_host<float>(context, {1, 64, 96, 3}, pixels));
+  ASSERT_EQ(wide.size(), 91u * 8 * 12);
+  dump_.add("head.classification_head.cls_logits@0", wide, {1, 8, 12, 91});
+  const auto [code, text] = compare();
+  EXPECT_EQ(code, 0) << text;
+  EXPECT_NE(text.find("cls_logits@0"), std::string::npos) << text;
+}
+
+// Layers that work on the cells of a map leave it as ours is, N, H, W, C.
+TEST_F(ModelCompare, MapsMayStandInOurLayout) {
+  for (size_t i = 0; i < dump_.names.size(); ++i) {
+    if (dump_.names[i] != "head.regression_head.bbox_reg@0") continue;
+    const std::vector<float> nchw = dump_.values[i];
+    std::vector<int64_t>& shape = dump_.shapes[i];
+    const int64_t channels = shape[1], plane = shape[2] * shape[3];
+    for (int64_t p = 0; p < plane; ++p) {
+      for (int64_t c = 0; c < channels; ++c)
+        dump_.values[i][static_cast<size_t>(p * channels + c)] = nchw[static_cast<size_t>(c * plane + p)];
+    }
+    shape = {shape[0], shape[2], shape[3], channels};
+  }
+  const auto [code, text] = compare();
+  EXPECT_EQ(code, 0) << text;
+  EXPECT_NE(text.find(fmt::format("\"compared\":{},\"off\":0", kModules.size())), std::string::npos) << text;
+}
+
+// SOTR runs its transformer on P5 before the last grid, ours after it: the calls of a module are told apart by shapes.
+TEST(ModelCompareCalls, MayComeInAnotherOrder) {
+  const TemporaryFolder folder;
+  CpuContext context(1);
+  const Model model = make_model(context, read_config("configs/yolactr_anchor_free_tiny_shapes.json"), {}, 1, false);
+  ModelCompareOptions options;
+  options.weights = folder.path() / "model.safetensors";
+  options.dump = folder.path() / "dump.safetensors";
+  save_weights(context, options.weights, *model.parameters, model_metadata(model.config, model.categories));
+
+  Dump dump;
+  std::vector<float> pixels;
+  for (int64_t i = 0; i < 64 * 96 * 3; ++i) pixels.push_back(value_of(3, i) - 0.5f);
+  dump.add("input", pixels, {1, 64, 96, 3});
+  const std::string module = "prediction.transformer.0.feed_forward.0.conv1";
+  int call = 0;
+  Tape tape(context, Tape::Mode::forward);
+  tape.observe_activations([&](const std::string& name, const Tensor& value, bool) {
+    if (name != module) return;
+    const auto extents = value.shape().extents();
+    const int theirs = call == 4 ? 5 : call == 5 ? 4 : call;
+    dump.add(fmt::format("{}@{}", name, theirs), value.to_host<float>(context), {extents.begin(), extents.end()});
+    ++call;
+  });
+  model.system->forward(tape, Tensor::from_host<float>(context, {1, 64, 96, 3}, pixels));
+  ASSERT_EQ(call, 6);
+  dump.write(options.dump);
+  ::testing::internal::CaptureStdout();
+  const int code = run_model_compare({.threads = 1, .json = true}, options);
+  const std::string text = ::testing::internal::GetCapturedStdout();
+  EXPECT_EQ(code, 0) << text;
+  EXPECT_NE(text.find("\"compared\":6,\"off\":0"), std::string::npos) << text;
 }
 
 TEST_F(ModelCompare, TheFirstThatIsOffComesFirst) {

@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <set>
+#include <tuple>
 
 #include "apps/run_config.h"
 #include "models/config_keys.h"
 #include "models/registry.h"
-#include "weights_tools/convert.h"
+#include "weights_tools/fit_check.h"
 
 namespace tessera {
 namespace {
@@ -167,6 +169,106 @@ TEST(NameTables, WholeModelsAreFilledExactly) {
   }
 }
 
+// The names and shapes of SOTR's module tree (spec yolactr.md 9.1), with the blocks of its stages.
+std::vector<ForeignTensor> sotr_file(const std::vector<int>& blocks) {
+  std::vector<ForeignTensor> tensors;
+  const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
+    tensors.push_back(tensor_of(name, std::move(shape)));
+  };
+  const auto conv_norm = [&](const std::string& name, int64_t out, int64_t in, int64_t window) {
+    add(name + ".weight", {out, in, window, window});
+    for (const char* part : {"weight", "bias", "running_mean", "running_var"}) add(name + ".norm." + part, {out});
+  };
+  conv_norm("backbone.bottom_up.stem.conv1", 64, 3, 7);
+  int64_t in = 64;
+  for (int stage = 2; stage <= 5; ++stage) {
+    const int64_t middle = int64_t{64} << (stage - 2), out = 4 * middle;
+    for (int block = 0; block < blocks[static_cast<size_t>(stage - 2)]; ++block) {
+      const std::string name = fmt::format("backbone.bottom_up.res{}.{}.", stage, block);
+      if (block == 0) conv_norm(name + "shortcut", out, in, 1);
+      conv_norm(name + "conv1", middle, in, 1);
+      conv_norm(name + "conv2", middle, middle, 3);
+      conv_norm(name + "conv3", out, middle, 1);
+      in = out;
+    }
+    for (const auto& [name, from, window] : {std::tuple{"lateral", out, 1}, std::tuple{"output", int64_t{256}, 3}}) {
+      add(fmt::format("backbone.fpn_{}{}.weight", name, stage), {256, from, window, window});
+      add(fmt::format("backbone.fpn_{}{}.bias", name, stage), {256});
+    }
+  }
+  for (int layer = 0; layer < 12; ++layer) {
+    for (int i = 0; i < 2; ++i) {
+      const std::string attention = fmt::format("cate_head.transformer.layers.blocks.{}.{}.fn.", 2 * layer, i);
+      add(attention + "g", {});
+      add(attention + "fn.to_q.weight", {256, 256});
+      add(attention + "fn.to_kv.weight", {512, 256});
+      add(attention + "fn.to_out.weight", {256, 256});
+      add(attention + "fn.to_out.bias", {256});
+      const std::string forward = fmt::format("cate_head.transformer.layers.blocks.{}.{}.", 2 * layer + 1, i);
+      add(forward + "g", {});
+      for (const char* conv : {"fn.0", "fn.2"}) {
+        add(forward + conv + ".weight", {256, 256, 3, 3});
+        add(forward + conv + ".bias", {256});
+      }
+    }
+  }
+  for (const auto& [name, rows] : {std::pair{"cate", 80}, std::pair{"kernel", 256}}) {
+    add(fmt::format("cate_head.{}_pred.weight", name), {rows, 256});
+    add(fmt::format("cate_head.{}_pred.bias", name), {rows});
+  }
+  const auto conv_group_norm = [&](const std::string& name, int64_t out, int64_t from, int64_t window) {
+    add(name + ".0.weight", {out, from, window, window});
+    add(name + ".1.weight", {out});
+    add(name + ".1.bias", {out});
+  };
+  for (int level = 0; level < 4; ++level) {
+    for (int i = 0; i < std::max(level, 1); ++i)
+      conv_group_norm(fmt::format("mask_head.convs_all_levels.{}.conv{}", level, i), 128, i == 0 ? 256 : 128, 3);
+  }
+  conv_group_norm("mask_head.conv_pred", 256, 128, 1);
+  return tensors;
+}
+
+TEST(NameTables, SotrFillsTheModelOfItsConfig) {
+  const NameTables tables;
+  for (const auto& [preset, blocks] :
+       {std::pair{"r50", std::vector<int>{3, 4, 6, 3}}, std::pair{"r101", std::vector<int>{3, 4, 23, 3}}}) {
+    SCOPED_TRACE(preset);
+    const std::vector<ForeignTensor> tensors = sotr_file(blocks);
+    const NamesOnly file(tensors);
+    const MappedModel mapped = map_names(file, tables, "auto");
+    EXPECT_TRUE(mapped.model->whole);
+    EXPECT_EQ(mapped.classes, 80);
+    EXPECT_TRUE(mapped.coco);
+    EXPECT_EQ(mapped.tensors.size(), tensors.size());
+    EXPECT_EQ(check_fit(file, mapped, targets_of(mapped.config), false), static_cast<int64_t>(tensors.size()));
+
+    // The same network as the config that trains it.
+    Config ours(run_config_table());
+    ours.merge_file("configs/sotr_r50.json");
+    ours.set("model.backbone.preset", std::string(preset));
+    const Config theirs = Config::from_json(run_config_table(), mapped.config, "test");
+    for (const char* key : {"system", "classes", "anchor_free.layers", "anchor_free.duplicate_width",
+                            "anchor_free.position.enabled", "anchor_free.mask_head", "anchor_free.semantic.enabled"})
+      EXPECT_EQ(theirs.to_json(fmt::format("model.{}", key)), ours.to_json(fmt::format("model.{}", key)));
+    EXPECT_EQ(model_config_from(theirs).backbone.stride_in_1x1, model_config_from(ours).backbone.stride_in_1x1);
+    for (const char* key : {"input.order", "input.mean", "input.std", "input.short_side", "input.max_side"})
+      EXPECT_EQ(theirs.to_json(key), ours.to_json(key));
+  }
+}
+
+// Whoever calls a table whole names it here and fills its model above.
+TEST(NameTables, WholeModelsAreThoseThatTheseTestsFill) {
+  std::set<std::string> filled = {"SOTR of sotr"}, whole;
+  for (const Case& test : whole_models())
+    filled.insert(fmt::format("{} of {}", test.source == std::string("torchvision") ? "fcos" : "FCOS", test.source));
+  const NameTables tables;
+  for (const SourceModel& model : tables.models()) {
+    if (model.whole) whole.insert(fmt::format("{} of {}", model.model, model.source));
+  }
+  EXPECT_EQ(whole, filled);
+}
+
 std::string complaint_of(const std::function<void()>& call) {
   try {
     call();
@@ -193,14 +295,18 @@ TEST(NameTables, WhatDoesNotFitIsListed) {
 
   std::vector<ForeignTensor> tensors = good;
   std::erase_if(tensors, [](const ForeignTensor& t) { return t.name.find("ctrness.bias") != std::string::npos; });
-  EXPECT_NE(
-      check(tensors).find("1 missing, 0 different, 0 extra\n  missing  proposal_generator.fcos_head.ctrness.bias [1]"),
-      std::string::npos);
+  EXPECT_NE(check(tensors).find(
+                "does not fill the model: 1 missing\n  missing  proposal_generator.fcos_head.ctrness.bias [1]"),
+            std::string::npos);
   EXPECT_EQ(check(tensors, true), "");
 
   tensors = good;
   tensors.push_back(tensor_of("backbone.fpn_lateral2.weight", {256, 256, 1, 1}));
   EXPECT_NE(check(tensors).find("extra    backbone.fpn_lateral2.weight [256, 1, 1, 256]"), std::string::npos);
+  EXPECT_NE(check(tensors, true).find("3 missing\n  missing  backbone.fpn_lateral2.bias"), std::string::npos);
+  tensors.push_back(tensor_of("backbone.fpn_lateral2.bias", {256}));
+  tensors.push_back(tensor_of("backbone.fpn_output2.weight", {256, 256, 3, 3}));
+  tensors.push_back(tensor_of("backbone.fpn_output2.bias", {256}));
   EXPECT_EQ(check(tensors, true), "");
 
   tensors = good;
@@ -225,6 +331,22 @@ TEST(NameTables, WhatDoesNotFitIsListed) {
   EXPECT_NE(check(tensors).find("I64"), std::string::npos);
   EXPECT_NE(check(tensors).find("... and "), std::string::npos);  // a long table is cut
 
+  // All kinds in one table.
+  tensors = good;
+  std::erase_if(tensors, [](const ForeignTensor& t) { return t.name.find("ctrness.bias") != std::string::npos; });
+  for (ForeignTensor& tensor : tensors) {
+    if (tensor.name == "backbone.fpn_output3.bias") tensor = tensor_of(tensor.name, {7});
+  }
+  tensors.push_back(tensor_of("backbone.fpn_lateral2.weight", {256, 256, 1, 1}));
+  tensors.push_back(tensor_of("mystery.weight", {1}));
+  EXPECT_NE(check(tensors).find("1 missing, 1 differs, 1 extra, 1 unknown\n"
+                                "  missing  proposal_generator.fcos_head.ctrness.bias [1]\n"
+                                "  differs  backbone.fpn_output3.bias: the model has [256], the file [7]"),
+            std::string::npos);
+  EXPECT_NE(check(tensors).find("\n  extra    backbone.fpn_lateral2.weight [256, 1, 1, 256]\n"
+                                "  unknown  mystery.weight [1] F32"),
+            std::string::npos);
+
   tensors = good;
   tensors.push_back(tensor_of("backbone.bottom_up.res3.0.conv2_offset.weight", {18, 128, 3, 3}));
   EXPECT_NE(check(tensors).find("deformable"), std::string::npos);
@@ -232,6 +354,69 @@ TEST(NameTables, WhatDoesNotFitIsListed) {
   EXPECT_NE(check(good, false, "mmdet").find("it looks like FCOS of adelaidet"), std::string::npos);
   EXPECT_NE(check({tensor_of("a", {1})}).find("no known model"), std::string::npos);
   EXPECT_NE(check({tensor_of("a", {1})}, false, "sotr").find("no known model of sotr"), std::string::npos);
+}
+
+// --init drops the demand for the other parts of a model, not for the rest of a backbone or a pyramid of which some is
+// there.
+TEST(NameTables, PartsAreThereAsAWhole) {
+  const NameTables tables;
+  std::vector<TargetTensor> backbone;
+  for (const TargetTensor& target : targets_of(R"({"model.system": "fcos"})")) {
+    if (target.name.starts_with("backbone.bottom_up.")) backbone.push_back(target);
+  }
+  std::vector<ForeignTensor> resnet = foreign(backbone, torch_backbone(""));
+  const auto check = [&](const std::vector<ForeignTensor>& whole, const std::string& beginning) {
+    std::vector<ForeignTensor> tensors = whole;
+    const size_t gone =
+        std::erase_if(tensors, [&](const ForeignTensor& tensor) { return tensor.name.starts_with(beginning); });
+    EXPECT_GT(gone, 0u);
+    return complaint_of([&] {
+      const NamesOnly file(tensors);
+      const MappedModel mapped = map_names(file, tables, "auto");
+      check_fit(file, mapped, targets_of(mapped.config), true);
+    });
+  };
+  resnet.push_back(tensor_of("fc.weight", {1000, 2048}));
+  EXPECT_EQ(check(resnet, "fc"), "");
+  const std::vector<std::pair<const char*, const char*>> cases = {
+      {"layer4.2.conv3.weight", "1 missing\n  missing  backbone.bottom_up.res5.2.conv3.weight [2048, 1, 1, 512]"},
+      {"layer4.", "missing  backbone.bottom_up.res5.0.shortcut.weight"},
+      {"layer3.", "missing  backbone.bottom_up.res4.0.shortcut.weight [1024, 1, 1, 512]"},
+      {"layer2.1.", "missing  backbone.bottom_up.res3.1.conv1.weight"},
+      {"layer1.0.conv2.weight", "1 missing"},
+      {"layer3.0.conv3.weight", "1 missing"},
+      {"layer3.0.downsample", "missing  backbone.bottom_up.res4.0.shortcut.weight"},
+      {"bn1.bias", "missing  backbone.bottom_up.stem.conv1.norm.bias [64]"}};
+  for (const auto& [beginning, reason] : cases) {
+    const std::string text = check(resnet, beginning);
+    EXPECT_NE(text.find(reason), std::string::npos) << beginning << ": " << text;
+  }
+
+  // The last block of a stage is missed by nobody: the summary says what the network is.
+  const auto described = [&](const std::string& beginning) {
+    std::vector<ForeignTensor> tensors = resnet;
+    std::erase_if(tensors, [&](const ForeignTensor& tensor) { return tensor.name.starts_with(beginning); });
+    const NamesOnly file(tensors);
+    return map_names(file, tables, "auto").backbone;
+  };
+  EXPECT_EQ(described("fc"), "r50");
+  EXPECT_EQ(described("layer4.2."), "of 3 + 4 + 6 + 2 blocks (not those of ResNet-50, 101 or 152: is the file whole?)");
+
+  std::vector<ForeignTensor> solo = foreign(backbone, torch_backbone("backbone."));
+  solo.push_back(tensor_of("bbox_head.solo_cate.weight", {80, 512, 3, 3}));
+  for (int i = 0; i < 4; ++i) {
+    for (const auto& [name, in, window] : {std::tuple{"lateral_convs", 256 << i, 1}, std::tuple{"fpn_convs", 256, 3}}) {
+      solo.push_back(tensor_of(fmt::format("neck.{}.{}.conv.weight", name, i), {256, in, window, window}));
+      solo.push_back(tensor_of(fmt::format("neck.{}.{}.conv.bias", name, i), {256}));
+    }
+  }
+  solo.push_back(tensor_of("bbox_head.solo_kernel.weight", {256, 512, 3, 3}));
+  EXPECT_EQ(check(solo, "bbox_head.solo_kernel"), "");
+  EXPECT_NE(check(solo, "neck.fpn_convs.0.conv.bias").find("1 missing\n  missing  backbone.fpn_output2.bias"),
+            std::string::npos);
+  EXPECT_NE(check(solo, "neck.fpn_convs.3.").find("2 missing\n  missing  backbone.fpn_output5.weight [256, 3, 3, 256]"),
+            std::string::npos);
+  EXPECT_NE(check(solo, "backbone.layer2.3.bn2.running_var").find("1 missing"), std::string::npos);
 }
 
 // Backbones: r50 of every source that has one, into the part of the model they cover.

@@ -116,7 +116,7 @@ TEST(SharedCheckpoints, HostileAndDamagedOnesAreRefused) {
       {"cut_half.pth", "truncated or incomplete"},
       {"cut_last_22.pth", "truncated or incomplete"},
       {"deep.safetensors", "not a JSON object"},
-      {"deflated.pth", "compressed"},
+      {"deflated.pth", "zip entry \"plain_zip/data.pkl\": it is compressed"},
       {"dtype_unknown.safetensors", "dtype"},
       {"dup_key.safetensors", "twice"},
       {"empty.pth", "empty"},
@@ -160,7 +160,7 @@ TEST(SharedCheckpoints, HostileAndDamagedOnesAreRefused) {
       {"truncated_data.safetensors", "truncated"},
       {"zero.safetensors", "empty"},
       {"zeros_tail.pth", "truncated or incomplete"},
-      {"zip_slip.pth", "leads out"},
+      {"zip_slip.pth", "zip entry \"plain_zip/data/../../../evil\": its name leads out"},
   };
   const std::filesystem::path folder = shared_data() / "bad" / "ckpt";
   size_t met = 0;
