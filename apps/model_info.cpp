@@ -82,7 +82,7 @@ int run_model_info(const CommonOptions& common, const ModelInfoOptions& options)
     nlohmann::ordered_json json;
     json["parameters"] = cost.parameters;
     json["macs"] = cost.macs;
-    if (share) json["tensors"] = {{"present", share->present}, {"all", share->all}};
+    if (share) json.update({{"tensors_in_file", share->present}, {"tensors_of_model", share->all}});
     json["batch"] = options.batch;
     json["size"] = {height, width};
     json["saved_activation_bytes"] = cost.saved_bytes;

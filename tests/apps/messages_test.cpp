@@ -91,14 +91,14 @@ TEST_F(Messages, ModelInfoListsForeignTensorsAndCountsThoseOfParts) {
                "not a weight file of this program");
 
   const json whole = json::parse(run_program({"model", "info", trained(), "--json", "--size", "64x64"}).out);
-  EXPECT_EQ(whole["tensors"]["present"], whole["tensors"]["all"]);
+  EXPECT_EQ(whole["tensors_in_file"], whole["tensors_of_model"]);
   const SafetensorsFile file(trained());
   const SafetensorsEntry& entry = file.entries().front();
   const std::vector<float> part = file.read_f32(entry);
   write_safetensors(path("part.safetensors"), {{entry.name, entry.shape, part.data()}}, file.metadata());
   const ProgramResult partial = run_program({"model", "info", path("part.safetensors"), "--size", "64x64"});
   EXPECT_EQ(partial.exit_code, 0) << partial.err;
-  EXPECT_NE(partial.out.find("partial: 1 of " + std::to_string(whole["tensors"]["all"].get<int64_t>()) + " tensors"),
+  EXPECT_NE(partial.out.find("partial: 1 of " + std::to_string(whole["tensors_of_model"].get<int64_t>()) + " tensors"),
             std::string::npos)
       << partial.out;
 }
@@ -142,6 +142,18 @@ TEST_F(Messages, FrozenLayersWithoutTrainedWeightsAreNoted) {
   const ProgramResult second = run_program(begun);
   ASSERT_EQ(second.exit_code, 0) << second.err;
   EXPECT_EQ(second.err.find("keep what they start with"), std::string::npos) << second.err;
+}
+
+// Loss, learning rate, memory and the share of time spent waiting for data; the first line comes after two seconds.
+TEST_F(Messages, TheProgressOfATrainingHasItsFields) {
+  std::vector<std::string> endless = training("endless", {"train.iterations=1000000", "log.every=1000"});
+  std::erase(endless, "-q");
+  const ProgramResult run = run_program(endless, 5);
+  EXPECT_EQ(run.exit_code, 75) << run.err;
+  const size_t line = run.err.find("training    0%  ");
+  ASSERT_NE(line, std::string::npos) << run.err;
+  for (const char* field : {" pictures/s", "loss ", "lr ", "iB  ", "% waiting for data"})
+    EXPECT_NE(run.err.find(field, line), std::string::npos) << field << "\n" << run.err;
 }
 
 TEST_F(Messages, AResumeKeepsTheCommandThatBeganTheRun) {
