@@ -1,10 +1,6 @@
 #include "apps/picture_notes.h"
 
-#include <fmt/format.h>
-
-#include <cstdio>
-
-#include "apps/terminal_text.h"
+#include "apps/progress.h"
 
 namespace tessera {
 
@@ -16,8 +12,7 @@ constexpr size_t kMost = 100;  // a set may have a remark on each of 100,000 pic
 
 void PictureNotes::add(const std::string& remark) {
   if (quiet_ || remark.empty() || made_.size() > kMost || !made_.insert(remark).second) return;
-  fmt::print(stderr, "note: {}\n",
-             made_.size() <= kMost ? terminal_text(remark) : "remarks on more pictures are left out");
+  print_beside_progress("note: " + (made_.size() <= kMost ? remark : "remarks on more pictures are left out"));
 }
 
 }  // namespace tessera

@@ -7,7 +7,6 @@
 #include "apps/model_evaluation.h"
 #include "apps/picture_list.h"
 #include "apps/progress.h"
-#include "apps/terminal_text.h"
 #include "apps/verbs.h"
 #include "data/image/decode.h"
 #include "data/image/draw.h"
@@ -94,7 +93,7 @@ int run_predict(const CommonOptions& common, const PredictOptions& options) {
     } catch (const Error& error) {
       if (pictures.size() == 1 || (error.code() != ExitCode::data && error.code() != ExitCode::out_of_memory)) throw;
       if (unreadable++ == 0) failed = error.code();
-      fmt::print(stderr, "skipped: {}\n", terminal_text(error.what()));
+      print_beside_progress(std::string("skipped: ") + error.what());
       progress.update(id);
       continue;
     }

@@ -15,7 +15,6 @@
 #include "apps/run_log.h"
 #include "apps/run_report.h"
 #include "apps/stop_signal.h"
-#include "apps/terminal_text.h"
 #include "apps/training_step.h"
 #include "data/pipeline/loader.h"
 #include "data/pipeline/training_set.h"
@@ -208,7 +207,7 @@ class TrainingRun {
 
  private:
   void say(const std::string& text) const {
-    if (!common_.quiet) fmt::print(stderr, "{}\n", terminal_text(text));
+    if (!common_.quiet) print_beside_progress(text);
   }
   void note(const std::string& text) const {
     if (!text.empty()) say("note: " + text);
