@@ -14,6 +14,7 @@
 #include "apps/machine.h"
 #include "apps/model_cost.h"
 #include "apps/model_evaluation.h"
+#include "apps/progress.h"
 #include "apps/size_text.h"
 #include "apps/timing.h"
 #include "apps/training_step.h"
@@ -55,13 +56,17 @@ std::string machine_text(const Context& context) {
              : fmt::format("{}, {}", backend_name(context.backend()), precision_name(precision_of(context)));
 }
 
+Json read_earlier(const std::string& file) {
+  std::ifstream stream(file);
+  Json before = Json::parse(stream, nullptr, false);
+  if (!before.is_discarded()) return before;
+  throw Error(ExitCode::usage, file + ": not the --json output of an earlier bench",
+              "tessera bench ops --json > before.json");
+}
+
 // Ratio of each median of `now` to that of an earlier file, by the place in the document.
 void compare(const std::string& file, const Json& now) {
-  std::ifstream stream(file);
-  const Json before = Json::parse(stream, nullptr, false);
-  if (before.is_discarded())
-    throw Error(ExitCode::usage, file + ": not the --json output of an earlier bench",
-                "tessera bench ops --json > before.json");
+  const Json before = read_earlier(file);
   const Json flat_before = before.flatten(), flat_now = now.flatten();
   for (const auto& [place, value] : flat_now.items()) {
     if (!place.ends_with("_ms") || !flat_before.contains(place) || !value.is_number()) continue;
@@ -76,9 +81,7 @@ void finish(const CommonOptions& common, const BenchOptions& options, const Json
 }
 
 Model bench_model(Context& context, const BenchOptions& options, bool training) {
-  if (!options.random_weights && !options.model.ends_with(".json")) return load_model(context, options.model);
-  if (!options.random_weights)
-    throw Error(ExitCode::weights, options.model + ": a config holds no weights", "--weights random");
+  if (!options.random_weights) return load_model(context, options.model);
   return make_model(context, read_config(options.model), {}, 1, training);
 }
 
@@ -100,6 +103,7 @@ size_t peak_resident_bytes() {
 void check(const BenchOptions& options) {
   if (options.batch < 1 || options.rounds < 1)
     throw Error(ExitCode::usage, "--batch and --rounds must be at least 1", "--batch 1 --rounds 5");
+  if (!options.compare.empty()) read_earlier(options.compare);  // before the minutes of a run, not after
 }
 
 }  // namespace
@@ -111,11 +115,16 @@ int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
   const Model model = bench_model(*context, options, false);
   const ModelCost cost = model_cost(read_model_config(options.model), options.batch, height, width);
   const Tensor images = random_images(*context, options.batch, height, width, model.system->size_divisor());
-  const Timing network = time_calls({options.rounds, 0, static_cast<double>(cost.macs), peak_of(*context)}, [&] {
-    Tape tape(*context, Tape::Mode::forward);
-    model.system->forward(tape, images);
-    synchronize(*context);
-  });
+  Progress progress("timing", 2 * options.rounds, common.quiet, 0, 1, "rounds");
+  const Timing network = time_calls({.least_rounds = options.rounds,
+                                     .multiply_adds = static_cast<double>(cost.macs),
+                                     .peak = peak_of(*context),
+                                     .on_round = [&](int64_t done) { progress.update(done); }},
+                                    [&] {
+                                      Tape tape(*context, Tape::Mode::forward);
+                                      model.system->forward(tape, images);
+                                      synchronize(*context);
+                                    });
   const std::vector<ImageGeometry> geometry(static_cast<size_t>(options.batch),
                                             ImageGeometry{height, width, height, width});
   const bool graph = graph_wanted(*context, options.graph);
@@ -123,7 +132,10 @@ int run_bench_infer(const CommonOptions& common, const BenchOptions& options) {
   const std::vector<float> pictures = images.to_host<float>(*context);
   const auto detect = [&] { inference.detect(pictures, images.shape(), geometry); };
   if (graph) detect();  // the second call records, see time_calls
-  const Timing whole = time_calls({options.rounds, 0, 0, {}}, detect);
+  const Timing whole = time_calls(
+      {.least_rounds = options.rounds, .on_round = [&](int64_t done) { progress.update(options.rounds + done); }},
+      detect);
+  progress.finish();
   const double gigaflops = 2e-9 * static_cast<double>(cost.macs) / network.median;
   const auto memory = static_cast<double>(context->allocator()->statistics().peak);
   Json result = {{"bench", "infer"},
@@ -188,10 +200,15 @@ int run_bench_train(const CommonOptions& common, const BenchOptions& options) {
   }
   TrainingStep step(*context, model, model.config);
   int64_t iteration = 0;
-  const Timing timing = time_calls({options.rounds, 0, 0, peak_of(*context)}, [&] {
-    step.run(batch, iteration++);
-    synchronize(*context);
-  });
+  Progress progress("timing", options.rounds, common.quiet, 0, 1, "rounds");
+  const Timing timing = time_calls({.least_rounds = options.rounds,
+                                    .peak = peak_of(*context),
+                                    .on_round = [&](int64_t done) { progress.update(done); }},
+                                   [&] {
+                                     step.run(batch, iteration++);
+                                     synchronize(*context);
+                                   });
+  progress.finish();
   const double rate = options.batch / timing.median;
   const auto memory = static_cast<double>(context->allocator()->statistics().peak);
   Json result = {{"bench", "train"},
@@ -242,7 +259,10 @@ int run_bench_ops(const CommonOptions& common, const BenchOptions& options) {
   check(options);
   const std::unique_ptr<Context> context = common.context();
   if (options.check_only) return check_bench_ops(common, options, *context);
-  const OpsBench ops = bench_ops(*context, {.filter = options.filter});
+  Progress progress("timing", 0, common.quiet, 0, 1, "shapes");
+  const OpsBench ops =
+      bench_ops(*context, {.filter = options.filter, .on_row = [&](int64_t done) { progress.update(done); }});
+  progress.finish();
   if (ops.convolutions.empty()) refuse_filter(options);
   Json result = Json::parse(ops_bench_json(ops));
   result["conditions"] = conditions(*context);
@@ -275,9 +295,11 @@ int run_bench_data(const CommonOptions& common, const BenchOptions& options) {
   }
   const double megabytes = 1e-6 * static_cast<double>(std::filesystem::file_size(annotations));
   size_t held = 0;
-  const Timing reading = time_calls({.least_rounds = options.rounds}, [&] {
-    held = read_coco(annotations, {.need_masks = false, .need_file_names = false}).bytes();
-  });
+  Progress progress("reading", options.rounds, common.quiet, 0, 1, "rounds");
+  const Timing reading =
+      time_calls({.least_rounds = options.rounds, .on_round = [&](int64_t done) { progress.update(done); }},
+                 [&] { held = read_coco(annotations, {.need_masks = false, .need_file_names = false}).bytes(); });
+  progress.finish();
   if (made_up) std::filesystem::remove(annotations);
   result["read_annotations"] = timing_json(reading);
   result["read_annotations"]["megabytes"] = megabytes;
@@ -306,8 +328,9 @@ int run_bench_data(const CommonOptions& common, const BenchOptions& options) {
     const Timing decoding = time_calls({.least_rounds = options.rounds}, [&] {
       megapixels = 0;
       for (size_t i = 0; i < count; ++i)
-        megapixels += 1e-6 * static_cast<double>(
-                                 load_dataset_image(set.dataset, static_cast<int>(i), set.images).pixels.size() / 3);
+        megapixels +=
+            1e-6 * static_cast<double>(
+                       load_dataset_image(set.dataset, static_cast<int>(i), set.images).image.pixels.size() / 3);
     });
     result["decode"] = timing_json(decoding);
     result["decode"]["pictures"] = count;

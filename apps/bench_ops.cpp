@@ -117,6 +117,7 @@ OpsBench bench_ops(Context& context, const BenchOpsOptions& options) {
     dispatch(context, [&](auto& device) {
       result.convolutions.push_back(bench_convolution(device, shape, description, options.seconds));
     });
+    if (options.on_row) options.on_row(static_cast<int64_t>(result.convolutions.size()));
   }
   return result;
 }

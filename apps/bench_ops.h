@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,9 @@
 namespace tessera {
 
 struct BenchOpsOptions {
-  std::string filter;    // only shapes whose group or description contains it
-  double seconds = 0.3;  // of measuring per row and pass, at least three calls
+  std::string filter;                   // only shapes whose group or description contains it
+  double seconds = 0.3;                 // of measuring per row and pass, at least three calls
+  std::function<void(int64_t)> on_row;  // called after each shape with their number so far
 };
 
 // The same passes by a library of NVIDIA's, as a yardstick: without ours' fused epilogue, which follows as a pass.

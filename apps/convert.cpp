@@ -41,8 +41,7 @@ std::vector<Category> categories_of(const MappedModel& mapped, const NameTables&
   if (mapped.coco) {
     for (const CocoClass& category : tables.coco()) categories.push_back({category.id, category.name});
   } else {
-    for (int64_t label = 1; label <= mapped.classes; ++label)
-      categories.push_back({label, fmt::format("class {}", label)});
+    for (int label = 0; label < mapped.classes; ++label) categories.push_back({label + 1, unnamed_class(label)});
   }
   return categories;
 }

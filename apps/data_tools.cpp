@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "apps/counted.h"
 #include "apps/model_evaluation.h"
+#include "apps/progress.h"
 #include "apps/terminal_text.h"
 #include "apps/verbs.h"
 #include "data/annotations/coco_json.h"
@@ -23,65 +25,68 @@ std::string line_of(const nlohmann::ordered_json& json) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-// Pictures of a data set that cannot be read, by picture id; with `verify` every pixel is decoded.
-std::vector<Finding> check_pictures(const std::string& annotations, const std::string& images, bool verify) {
-  const CocoDataset dataset = read_coco(annotations, {.need_masks = false});
+// What is wrong with the pictures of a data set, by picture id; with `verify` every pixel is decoded.
+std::vector<Finding> check_pictures(const CommonOptions& common, const DataOptions& options) {
+  const CocoDataset dataset =
+      read_coco(options.annotations, {.need_masks = false, .allow_outside = options.pictures.allow_outside});
+  const std::filesystem::path folder = options.images;
+  DecodeOptions decode = options.pictures.decode();
+  decode.strict = true;
   FindingLog log;
   const auto& list = dataset.images();
+  Progress progress("checking", static_cast<int64_t>(list.size()), common.quiet, 0, 1, "pictures");
   for (size_t i = 0; i < list.size(); ++i) {
+    const std::filesystem::path file = folder / list[i].file_name;
     try {
-      if (verify) {
-        load_dataset_image(dataset, static_cast<int>(i), images, {.strict = true});
-      } else {
-        const ImageInfo info = probe_image_file(std::filesystem::path(images) / list[i].file_name);
-        if (info.height != list[i].height || info.width != list[i].width) {
-          log.report(Severity::error, "picture-size", "image", list[i].id, [&] {
-            return fmt::format("is {}x{}, but {} is {}x{} (width x height)", list[i].width, list[i].height,
-                               list[i].file_name, info.width, info.height);
-          });
-        }
+      const ImageInfo info = options.verify ? decode_image_file(file, decode).info : probe_image_file(file, decode);
+      if (info.height != list[i].height || info.width != list[i].width) {
+        log.report_for_reason("picture-size", "image", list[i].id, "",
+                              "annotate this version of the picture, or correct width and height", [&] {
+                                return fmt::format("is {}x{}, but {} is {}x{} (width x height)", list[i].width,
+                                                   list[i].height, file.string(), info.width, info.height);
+                              });
       }
     } catch (const Error& error) {
-      log.report(Severity::error, "picture-unreadable", "image", list[i].id,
-                 [&] { return std::string("cannot be read: ") + error.what(); });
+      std::error_code ignored;
+      const bool missing = !std::filesystem::exists(file, ignored);
+      const std::string text = error.what(), name = file.string() + ": ";
+      const std::string reason = text.starts_with(name) ? text.substr(name.size()) : text;
+      log.report_for_reason(missing ? "picture-missing" : "picture-unreadable", "image", list[i].id, reason,
+                            error.hint(), [&] { return "cannot be read: " + text; });
     }
+    progress.update(static_cast<int64_t>(i) + 1);
   }
+  progress.finish();
   return log.findings();
 }
 
 }  // namespace
 
 int run_data_check(const CommonOptions& common, const DataOptions& options) {
-  std::vector<Finding> findings = check_dataset(options.annotations);
+  std::vector<Finding> findings = check_dataset(options.annotations, {.allow_outside = options.pictures.allow_outside});
   const auto is_error = [](const Finding& finding) { return finding.severity == Severity::error; };
   if (!options.images.empty() && std::none_of(findings.begin(), findings.end(), is_error)) {
-    const std::vector<Finding> pictures = check_pictures(options.annotations, options.images, options.verify);
+    const std::vector<Finding> pictures = check_pictures(common, options);
     findings.insert(findings.end(), pictures.begin(), pictures.end());
   }
   const int64_t errors = std::count_if(findings.begin(), findings.end(), is_error);
   if (common.json) {
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const Finding& finding : findings) {
-      list.push_back({{"rule", finding.rule},
-                      {"severity", is_error(finding) ? "error" : "warning"},
-                      {"count", finding.count},
-                      {"ids", finding.ids},
-                      {"message", finding.message}});
-    }
-    fmt::print("{}\n", line_of(list));
+    fmt::print("{}\n", findings_to_json(findings));
   } else {
     for (const Finding& finding : findings) {
       fmt::print("{:<8} {:<28} {}\n", is_error(finding) ? "error" : "warning", finding.rule,
                  terminal_text(finding.message));
+      if (!finding.hint.empty()) fmt::print("  try: {}\n", terminal_text(finding.hint));
     }
-    fmt::print("{}: {} errors, {} warnings\n", options.annotations, errors,
-               static_cast<int64_t>(findings.size()) - errors);
+    fmt::print("{}: {}, {}\n", options.annotations, counted(errors, "error"),
+               counted(static_cast<int64_t>(findings.size()) - errors, "warning"));
   }
   return errors > 0 ? static_cast<int>(ExitCode::data) : 0;
 }
 
 int run_data_stats(const CommonOptions& common, const DataOptions& options) {
-  const CocoDataset dataset = read_coco(options.annotations, {.need_masks = false, .need_file_names = false});
+  const CocoDataset dataset =
+      read_coco(options.annotations, {.need_masks = false, .need_file_names = false, .allow_outside = true});
   struct Row {
     int64_t objects = 0, crowds = 0, small = 0, medium = 0, large = 0;
   };
@@ -116,8 +121,9 @@ int run_data_stats(const CommonOptions& common, const DataOptions& options) {
     fmt::print("{}\n", line_of(json));
     return 0;
   }
-  fmt::print("{} pictures, {} objects, {} in the median picture, {} at most\n", dataset.images().size(),
-             dataset.annotations().size(), median, most);
+  fmt::print("{}, {}, {} in the median picture, {} at most\n",
+             counted(static_cast<int64_t>(dataset.images().size()), "picture"),
+             counted(static_cast<int64_t>(dataset.annotations().size()), "object"), median, most);
   fmt::print("{:>8}  {:<24} {:>9} {:>8} {:>8} {:>8} {:>8}\n", "id", "category", "objects", "crowds", "small", "medium",
              "large");
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -129,7 +135,14 @@ int run_data_stats(const CommonOptions& common, const DataOptions& options) {
 }
 
 int run_data_show(const CommonOptions& common, const DataOptions& options) {
-  const EvaluationSet set = read_evaluation_set(options.annotations, options.images);
+  std::string extension = std::filesystem::path(options.out).extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  if (extension != ".png" && extension != ".jpg" && extension != ".jpeg")
+    throw Error(ExitCode::usage, fmt::format("-o {}: a picture's name ends in .png or .jpg", options.out),
+                fmt::format("-o {}.png", options.out));
+  const EvaluationSet set = read_evaluation_set(options.annotations, options.images, options.pictures);
+  PictureNotes notes(common.quiet);
   const int count = std::min(options.count, static_cast<int>(set.dataset.images().size()));
   if (count < 1)
     throw Error(ExitCode::data, options.annotations + ": no pictures to show",
@@ -138,7 +151,9 @@ int run_data_show(const CommonOptions& common, const DataOptions& options) {
   for (int i = 0; i < count; ++i) {
     const int index =
         static_cast<int>(static_cast<int64_t>(i) * static_cast<int64_t>(set.dataset.images().size()) / count);
-    const Image image = load_dataset_image(set.dataset, index, set.images);
+    const DecodedImage decoded = load_dataset_image(set.dataset, index, set.images, set.decode);
+    notes.add((set.images / set.dataset.images()[static_cast<size_t>(index)].file_name).string(), remarks_on(decoded));
+    const Image& image = decoded.image;
     OverlayOptions style;
     for (const CocoCategory& category : set.dataset.categories()) style.names.push_back(category.name);
     style.magnify = magnification_for(image, 480);
@@ -162,15 +177,18 @@ int run_data_generate(const CommonOptions& common, const DataOptions& options) {
     throw Error(ExitCode::usage, "--count must be at least 1 and --size at least 16", "--count 200 --size 128");
   const int threads =
       common.threads > 0 ? common.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  Progress progress("generating", options.count, common.quiet, 0, 1, "scenes");
   const SceneSet set = write_scene_set(options.out, options.prefix, options.count, common.seed.value_or(1), 0,
-                                       {.size = options.size}, threads);
+                                       {.size = options.size}, threads, [&](int64_t done) { progress.update(done); });
+  progress.finish();
   if (common.json) {
     fmt::print("{}\n", line_of({{"annotations", set.annotations.string()},
                                 {"images", set.images.string()},
                                 {"image_count", set.image_count},
                                 {"object_count", set.object_count}}));
   } else {
-    fmt::print("{} scenes, {} objects: {}\n", set.image_count, set.object_count, set.annotations.string());
+    fmt::print("{}, {}: {}\n", counted(set.image_count, "scene"), counted(set.object_count, "object"),
+               set.annotations.string());
   }
   return 0;
 }

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <thread>
 
+#include "apps/progress.h"
 #include "apps/run_config.h"
 #include "apps/run_report.h"
 #include "apps/training_run.h"
@@ -30,8 +31,12 @@ DemoData generate(const CommonOptions& common, const std::filesystem::path& fold
       common.threads > 0 ? common.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const SceneOptions options{.size = kSceneSize};
   DemoData data;
-  data.train = write_scene_set(folder, "train", kTrainScenes, seed, 0, options, threads);
-  data.held_out = write_scene_set(folder, "held_out", kHeldOutScenes, seed, kHeldOutFirst, options, threads);
+  Progress progress("generating", kTrainScenes + kHeldOutScenes, common.quiet, 0, 1, "scenes");
+  data.train = write_scene_set(folder, "train", kTrainScenes, seed, 0, options, threads,
+                               [&](int64_t done) { progress.update(done); });
+  data.held_out = write_scene_set(folder, "held_out", kHeldOutScenes, seed, kHeldOutFirst, options, threads,
+                                  [&](int64_t done) { progress.update(kTrainScenes + done); });
+  progress.finish();
   if (!common.quiet) {
     fmt::print(stderr, "generated {} scenes with {} objects, and {} with {} held out, in {:.1f} s: {}\n",
                data.train.image_count, data.train.object_count, data.held_out.image_count, data.held_out.object_count,
@@ -78,8 +83,7 @@ int run_demo(const CommonOptions& common, const DemoOptions& options) {
     std::filesystem::copy_file(out / "run/report.html", out / "report.html",
                                std::filesystem::copy_options::overwrite_existing);
     if (common.json) {
-      fmt::print("{}\n",
-                 evaluations_to_json(std::vector<CocoEvaluation>{*result.evaluation.segm, result.evaluation.bbox}));
+      fmt::print("{}\n", evaluations_to_json(evaluations_of(result.evaluation)));
     } else {
       print_result("200 held-out scenes: ", result);
       fmt::print("look at: {}\n", (out / "report.html").string());
@@ -103,16 +107,17 @@ int run_demo(const CommonOptions& common, const DemoOptions& options) {
   write_comparison_report(out / "report.html", "A grid of 3 x 3 cells against one cell",
                           {compared("k = 3", "k3", grid), compared("k = 1", "k1", plain)});
   if (common.json) {
-    const auto numbers = [](const TrainingRunResult& result) {
-      return evaluations_to_json(std::vector<CocoEvaluation>{*result.evaluation.segm, result.evaluation.bbox});
-    };
-    fmt::print("{}\n", JsonObject().add_raw("k3", numbers(grid)).add_raw("k1", numbers(plain)).text());
+    const std::string with = evaluations_to_json(evaluations_of(grid.evaluation));
+    const std::string without = evaluations_to_json(evaluations_of(plain.evaluation));
+    fmt::print("{}\n", JsonObject().add_raw("k3", with).add_raw("k1", without).text());
     return 0;
   }
   print_result("k=3: ", grid);
   print_result("k=1: ", plain);
-  const std::optional<double> with_grid = grid.evaluation.segm->metric("AP"),
-                              without = plain.evaluation.segm->metric("AP");
+  const auto mask_ap = [](const ModelEvaluation& evaluation) {
+    return evaluation.segm ? evaluation.segm->metric("AP") : std::nullopt;
+  };
+  const std::optional<double> with_grid = mask_ap(grid.evaluation), without = mask_ap(plain.evaluation);
   if (with_grid && without) fmt::print("the grid is worth {:+.3f} mask AP on the same budget\n", *with_grid - *without);
   fmt::print("look at: {}\n", (out / "report.html").string());
   return 0;

@@ -1,5 +1,7 @@
 // `tessera eval`.
+#include "apps/counted.h"
 #include "apps/model_evaluation.h"
+#include "apps/preflight.h"
 #include "apps/terminal_text.h"
 #include "apps/verbs.h"
 #include "data/evaluation/cityscapes_eval.h"
@@ -29,12 +31,19 @@ void print_cityscapes(const CommonOptions& common, const CityscapesEvaluation& e
 
 int evaluate_results(const CommonOptions& common, const EvalOptions& options) {
   const OverlapKind kind = options.iou == "bbox" ? OverlapKind::bbox : OverlapKind::segm;
-  const CocoDataset truth = read_coco(
-      options.annotations, {.need_masks = kind == OverlapKind::segm, .need_file_names = !options.cityscapes.empty()});
+  const CocoDataset truth = read_coco(options.annotations, {.need_masks = kind == OverlapKind::segm,
+                                                            .need_file_names = !options.cityscapes.empty(),
+                                                            .allow_outside = options.pictures.allow_outside});
   note_findings(common, options.annotations, truth);
   const CocoResults results = read_results(options.results);
-  const CocoEvaluation evaluation = evaluate_coco(
-      truth, results, {.overlap = kind, .use_categories = !options.no_categories, .threads = common.threads});
+  const CocoEvalOptions how{.overlap = kind, .use_categories = !options.no_categories, .threads = common.threads};
+  const CocoEvaluation evaluation = [&] {
+    try {
+      return evaluate_coco(truth, results, how);
+    } catch (const Error& error) {
+      throw Error(error.code(), options.results + ": " + error.what(), error.hint());
+    }
+  }();
   if (evaluation.unknown_category > 0 && !common.quiet) {
     fmt::print(stderr, "note: {}: {} results of categories that {} does not list are left out\n", options.results,
                evaluation.unknown_category, options.annotations);
@@ -60,23 +69,29 @@ int run_eval(const CommonOptions& common, const EvalOptions& options) {
   }
   const std::unique_ptr<Context> context = common.context();
   const Model model = load_model(*context, options.weights);
-  const EvaluationSet set = read_evaluation_set(options.annotations, options.images);
+  if (options.iou == "segm" && !model.system->predicts_masks()) {
+    throw Error(ExitCode::usage, options.weights + ": this model predicts no masks", "--iou bbox");
+  }
+  const EvaluationSet set = read_evaluation_set(options.annotations, options.images, options.pictures);
   note_findings(common, options.annotations, set.dataset);
+  check_evaluation_set(model, set);
+  if (const std::string note = renamed_categories_note(model, set); !note.empty() && !common.quiet)
+    fmt::print(stderr, "note: {}\n", terminal_text(note));
+  PictureNotes notes(common.quiet);
   CocoResults results;
-  const ModelEvaluation evaluation = evaluate_model(*context, model, set, common.quiet, &results);
+  // Always one: without a StopSignal a signal ends the process.
+  const ModelEvaluation evaluation = evaluate_model(*context, model, set, notes, common.quiet, &results).value();
   if (!options.save_results.empty()) write_results(options.save_results, results);
   std::vector<CocoEvaluation> evaluations;
   if (evaluation.segm && options.iou != "bbox") evaluations.push_back(*evaluation.segm);
-  if (!evaluation.segm && options.iou == "segm") {
-    throw Error(ExitCode::usage, options.weights + ": this model predicts no masks", "--iou bbox");
-  }
   if (options.iou != "segm") evaluations.push_back(evaluation.bbox);
   print(common, evaluations);
   if (!options.cityscapes.empty()) {
     print_cityscapes(common, evaluate_cityscapes(set.dataset, options.cityscapes, results));
   }
   if (!common.quiet && !common.json) {
-    fmt::print("{} pictures, {} detections, {:.1f} pictures/s\n", evaluation.pictures, evaluation.detections,
+    fmt::print("{}, {}, {:.1f} pictures/s\n", counted(evaluation.pictures, "picture"),
+               counted(evaluation.detections, "detection"),
                static_cast<double>(evaluation.pictures) / std::max(evaluation.seconds, 1e-9));
   }
   return 0;

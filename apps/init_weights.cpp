@@ -1,5 +1,7 @@
 #include "apps/init_weights.h"
 
+#include <unordered_set>
+
 #include "apps/run_config.h"
 #include "engine/core/error.h"
 #include "engine/training/weights.h"
@@ -40,6 +42,24 @@ void check_init_weights(const Config& config, const SafetensorsFile& weights) {
   if (differences.empty()) return;
   throw Error(ExitCode::usage, fmt::format("{}: these weights want {}", name, differences),
               "tessera train CONFIG --init " + name + cure);
+}
+
+std::string frozen_at_random_note(const ParameterStore& store, const std::vector<std::string>& loaded) {
+  const std::unordered_set<std::string> known(loaded.begin(), loaded.end());
+  int64_t frozen = 0, weights = 0;
+  std::string first;
+  for (const Parameter& parameter : store.parameters()) {
+    // Statistics of a norm that learns move by themselves; those of a frozen one go with its scale and shift.
+    if (parameter.trainable || parameter.role == ParameterRole::statistic || known.contains(parameter.name)) continue;
+    if (frozen++ == 0) first = parameter.name;
+    weights += parameter.role == ParameterRole::weight || parameter.role == ParameterRole::bias;
+  }
+  if (frozen == 0) return {};
+  return fmt::format(
+      "{} frozen tensors ({}, ...) keep what they start with, {} of them random: a backbone of trained weights comes "
+      "by "
+      "--init (tessera convert resnet50.pth r50.safetensors --init; docs/weights.md)",
+      frozen, first, weights);
 }
 
 }  // namespace tessera

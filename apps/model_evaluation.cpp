@@ -1,8 +1,10 @@
 #include "apps/model_evaluation.h"
 
 #include <chrono>
+#include <new>
 
 #include "apps/progress.h"
+#include "apps/stop_signal.h"
 #include "data/image/contact_sheet.h"
 #include "data/image/draw.h"
 #include "data/image/encode.h"
@@ -36,25 +38,6 @@ std::vector<std::string> category_names(const Model& model) {
   return names;
 }
 
-// Index into model.categories of a category of the set, by id; Error(data) when the model does not know it.
-std::vector<int> labels_of(const Model& model, const EvaluationSet& set) {
-  std::vector<int> labels;
-  for (const CocoCategory& category : set.dataset.categories()) {
-    int label = -1;
-    for (size_t i = 0; i < model.categories.size(); ++i) {
-      if (model.categories[i].id == category.id) label = static_cast<int>(i);
-    }
-    if (label < 0) {
-      throw Error(ExitCode::data,
-                  fmt::format("{}: category {} ('{}') is not one of the {} the model was trained on", set.name,
-                              category.id, category.name, model.categories.size()),
-                  "tessera eval with the annotations of the same categories");
-    }
-    labels.push_back(label);
-  }
-  return labels;
-}
-
 }  // namespace
 
 Preprocessing preprocessing_from(const Config& config, int short_side) {
@@ -74,14 +57,57 @@ Preprocessing preprocessing_from(const Config& config, int short_side) {
   return preprocessing;
 }
 
-EvaluationSet read_evaluation_set(const std::filesystem::path& annotations, const std::filesystem::path& images) {
-  return {read_coco(annotations), images, annotations.string()};
+EvaluationSet read_evaluation_set(const std::filesystem::path& annotations, const std::filesystem::path& images,
+                                  const PictureOptions& options) {
+  return {read_coco(annotations, options.read()), images, annotations.string(), options.decode()};
 }
 
-std::vector<Detection> detect_image(Inference& inference, const Image& image, const Preprocessing& preprocessing) {
-  const PreparedImage prepared = prepare_image(image, preprocessing);
-  const Shape shape{1, prepared.height, prepared.width, 3};
-  return std::move(inference.detect(prepared.values, shape, {prepared.geometry})[0]);
+std::vector<int> labels_of(const Model& model, const EvaluationSet& set) {
+  std::vector<int> labels;
+  for (const CocoCategory& category : set.dataset.categories()) {
+    int label = -1;
+    for (size_t i = 0; i < model.categories.size(); ++i) {
+      if (model.categories[i].id == category.id) label = static_cast<int>(i);
+    }
+    if (label < 0) {
+      throw Error(ExitCode::data,
+                  fmt::format("{}: category {} ('{}') is not one of the {} the model was trained on", set.name,
+                              category.id, category.name, model.categories.size()),
+                  "tessera data stats " + set.name + " lists the set's");
+    }
+    labels.push_back(label);
+  }
+  return labels;
+}
+
+std::string renamed_categories_note(const Model& model, const EvaluationSet& set) {
+  const std::vector<int> labels = labels_of(model, set);
+  int64_t renamed = 0;
+  std::string first;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const CocoCategory& theirs = set.dataset.categories()[i];
+    const Category& ours = model.categories[static_cast<size_t>(labels[i])];
+    if (theirs.name == ours.name || theirs.name.empty() || ours.name == unnamed_class(labels[i])) continue;
+    if (renamed++ == 0) first = fmt::format("{} is '{}' here, '{}' in the model", theirs.id, theirs.name, ours.name);
+  }
+  if (renamed == 0) return {};
+  return fmt::format("{}: {} of {} categories have another name than the model learned: {}", set.name, renamed,
+                     labels.size(), first);
+}
+
+std::vector<Detection> detect_image(Inference& inference, const Image& image, const Preprocessing& preprocessing,
+                                    const std::string& name) {
+  try {
+    const PreparedImage prepared = prepare_image(image, preprocessing);
+    const Shape shape{1, prepared.height, prepared.width, 3};
+    return std::move(inference.detect(prepared.values, shape, {prepared.geometry})[0]);
+  } catch (const std::bad_alloc& failure) {
+    const auto [height, width] = network_size(preprocessing, image.height, image.width);
+    throw Error(ExitCode::out_of_memory,
+                fmt::format("{}: {} x {} pixels, for the network {} x {}: out of memory ({})", name, image.width,
+                            image.height, width, height, failure.what()),
+                "tessera predict with a smaller --size, or scale the picture down");
+  }
 }
 
 void add_results(CocoResults& results, int64_t image_id, const std::vector<Detection>& detections,
@@ -95,7 +121,8 @@ void add_results(CocoResults& results, int64_t image_id, const std::vector<Detec
   }
 }
 
-CocoResults detect_dataset(Context& context, const Model& model, const EvaluationSet& set, bool quiet) {
+std::optional<CocoResults> detect_dataset(Context& context, const Model& model, const EvaluationSet& set,
+                                          PictureNotes& notes, bool quiet) {
   labels_of(model, set);
   const Preprocessing preprocessing = preprocessing_from(model.config);
   CocoResults results;
@@ -103,20 +130,26 @@ CocoResults detect_dataset(Context& context, const Model& model, const Evaluatio
   Inference inference(context, *model.system);
   Progress progress("evaluating", static_cast<int64_t>(images.size()), quiet, 0, 1, "pictures");
   for (size_t i = 0; i < images.size(); ++i) {
-    const Image image = load_dataset_image(set.dataset, static_cast<int>(i), set.images);
-    add_results(results, images[i].id, detect_image(inference, image, preprocessing), model.categories, image.height,
-                image.width);
+    if (StopSignal::requested()) return std::nullopt;
+    const DecodedImage decoded = load_dataset_image(set.dataset, static_cast<int>(i), set.images, set.decode);
+    const Image& image = decoded.image;
+    const std::string file = (set.images / images[i].file_name).string();
+    notes.add(file, remarks_on(decoded));
+    add_results(results, images[i].id, detect_image(inference, image, preprocessing, file), model.categories,
+                image.height, image.width);
     progress.update(static_cast<int64_t>(i) + 1);
   }
   progress.finish();
   return results;
 }
 
-ModelEvaluation evaluate_model(Context& context, const Model& model, const EvaluationSet& set, bool quiet,
-                               CocoResults* results) {
+std::optional<ModelEvaluation> evaluate_model(Context& context, const Model& model, const EvaluationSet& set,
+                                              PictureNotes& notes, bool quiet, CocoResults* results) {
   ModelEvaluation evaluation;
   const auto begin = std::chrono::steady_clock::now();
-  CocoResults detected = detect_dataset(context, model, set, quiet);
+  std::optional<CocoResults> found = detect_dataset(context, model, set, notes, quiet);
+  if (!found) return std::nullopt;
+  CocoResults& detected = *found;
   evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   evaluation.pictures = static_cast<int64_t>(set.dataset.images().size());
   evaluation.detections = static_cast<int64_t>(detected.size());
@@ -133,6 +166,13 @@ ModelEvaluation evaluate_model(Context& context, const Model& model, const Evalu
   evaluation.bbox = evaluate_coco(set.dataset, detected, {.overlap = OverlapKind::bbox});
   if (results != nullptr) *results = std::move(detected);
   return evaluation;
+}
+
+std::vector<CocoEvaluation> evaluations_of(const ModelEvaluation& evaluation) {
+  std::vector<CocoEvaluation> list;
+  if (evaluation.segm) list.push_back(*evaluation.segm);
+  list.push_back(evaluation.bbox);
+  return list;
 }
 
 std::string evaluation_line(const ModelEvaluation& evaluation) {
@@ -183,9 +223,11 @@ std::vector<std::filesystem::path> write_samples(Context& context, const Model& 
   Inference inference(context, *model.system);
   for (int sample = 0; sample < count; ++sample) {
     const int index = static_cast<int>(static_cast<int64_t>(sample) * pictures / count);
-    const Image image = load_dataset_image(set.dataset, index, set.images);
+    if (StopSignal::requested()) break;
+    const Image image = load_dataset_image(set.dataset, index, set.images, set.decode).image;
     std::vector<OverlayObject> found;
-    for (const Detection& detection : detect_image(inference, image, preprocessing)) {
+    const std::string name = set.dataset.images()[static_cast<size_t>(index)].file_name;
+    for (const Detection& detection : detect_image(inference, image, preprocessing, name)) {
       if (detection.score >= kSampleScore) found.push_back(overlay_object(detection));
     }
     OverlayOptions style;

@@ -15,9 +15,11 @@ const std::string kCategoriesKey = "categories";
 const std::string& require(const Metadata& metadata, const std::string& key, const std::filesystem::path& file) {
   const auto found = metadata.find(key);
   if (found != metadata.end()) return found->second;
+  std::filesystem::path converted = file;
+  converted.replace_filename(file.stem().string() + ".converted.safetensors");
   throw Error(ExitCode::weights,
               fmt::format("{}: no \"{}\" in its metadata: not a weight file of this program", file.string(), key),
-              "tessera train CONFIG --init " + file.string());
+              fmt::format("tessera convert {} {}", file.string(), converted.string()));
 }
 
 }  // namespace

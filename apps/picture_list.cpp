@@ -20,6 +20,11 @@ bool is_picture(const std::filesystem::path& file) {
   return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
 }
 
+std::string parent_of(const std::string& file) {
+  const std::string parent = std::filesystem::path(file).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
 std::vector<std::filesystem::path> matches(const std::string& pattern) {
   std::vector<std::filesystem::path> files;
   glob_t found{};
@@ -48,8 +53,13 @@ std::vector<std::filesystem::path> list_pictures(const std::vector<std::string>&
       files = matches(input);
     }
     if (files.empty()) {
-      throw Error(ExitCode::data, fmt::format("{}: no pictures there", input),
-                  "tessera predict WEIGHTS picture.jpg -o out");
+      const bool is_folder = std::filesystem::is_directory(input);
+      const bool is_pattern = input.find_first_of("*?[") != std::string::npos;
+      throw Error(ExitCode::data,
+                  input + (is_folder    ? ": a folder without pictures (.jpg, .jpeg, .png, .bmp, .gif)"
+                           : is_pattern ? ": no file matches"
+                                        : ": no such file or folder"),
+                  "ls " + (is_folder ? input : parent_of(input)));
     }
     for (const std::filesystem::path& file : files) {
       if (seen.insert(file.lexically_normal()).second) pictures.push_back(file);

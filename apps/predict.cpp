@@ -3,10 +3,10 @@
 #include <chrono>
 #include <set>
 
+#include "apps/counted.h"
 #include "apps/model_evaluation.h"
 #include "apps/picture_list.h"
 #include "apps/progress.h"
-#include "apps/terminal_text.h"
 #include "apps/verbs.h"
 #include "data/image/decode.h"
 #include "data/image/draw.h"
@@ -78,22 +78,28 @@ int run_predict(const CommonOptions& common, const PredictOptions& options) {
   CocoResults results;
   std::string image_list;
   int64_t found = 0, unreadable = 0;
+  ExitCode failed = ExitCode::ok;  // of the first picture that was left out
+  PictureNotes notes(common.quiet);
   Progress progress("predicting", static_cast<int64_t>(pictures.size()), common.quiet, 0, 1, "pictures");
   for (size_t i = 0; i < pictures.size(); ++i) {
+    const auto id = static_cast<int64_t>(i) + 1;
     Image image;
+    std::vector<Detection> detections;
     try {
-      image = load_image(pictures[i]);
+      DecodedImage decoded = decode_image_file(pictures[i], options.pictures.decode());
+      notes.add(pictures[i].string(), remarks_on(decoded));
+      image = std::move(decoded.image);
+      detections = detect_image(inference, image, preprocessing, pictures[i].string());
     } catch (const Error& error) {
-      if (pictures.size() == 1) throw;
-      ++unreadable;
-      fmt::print(stderr, "skipped: {}\n", terminal_text(error.what()));
+      if (pictures.size() == 1 || (error.code() != ExitCode::data && error.code() != ExitCode::out_of_memory)) throw;
+      if (unreadable++ == 0) failed = error.code();
+      print_beside_progress(std::string("skipped: ") + error.what());
+      progress.update(id);
       continue;
     }
-    std::vector<Detection> detections = detect_image(inference, image, preprocessing);
     std::erase_if(detections, [&](const Detection& detection) { return detection.score < options.score; });
     if (detections.size() > static_cast<size_t>(options.top_k)) detections.resize(static_cast<size_t>(options.top_k));
     found += static_cast<int64_t>(detections.size());
-    const auto id = static_cast<int64_t>(i) + 1;
     add_results(results, id, detections, model.categories, image.height, image.width);
     image_list += fmt::format("{}{}", image_list.empty() ? "" : ", ",
                               JsonObject()
@@ -127,10 +133,11 @@ int run_predict(const CommonOptions& common, const PredictOptions& options) {
                            .add("out", options.out)
                            .text());
   } else if (!common.quiet) {
-    fmt::print("{} objects in {} pictures{}: {}\n", found, static_cast<int64_t>(pictures.size()) - unreadable,
-               unreadable > 0 ? fmt::format(" ({} unreadable)", unreadable) : "", options.out);
+    fmt::print("{} in {}{}: {}\n", counted(found, "object"),
+               counted(static_cast<int64_t>(pictures.size()) - unreadable, "picture"),
+               unreadable > 0 ? fmt::format(" ({} left out)", unreadable) : "", options.out);
   }
-  return unreadable == static_cast<int64_t>(pictures.size()) ? static_cast<int>(ExitCode::data) : 0;
+  return unreadable == static_cast<int64_t>(pictures.size()) ? static_cast<int>(failed) : 0;
 }
 
 }  // namespace tessera

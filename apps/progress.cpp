@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "apps/terminal_text.h"
+
 namespace tessera {
 
 namespace {
@@ -134,6 +136,10 @@ std::string Progress::line(double rate, const std::string& fields) const {
   }
   if (!fields.empty()) text += "  " + fields;
   return text;
+}
+
+void print_beside_progress(const std::string& text) {
+  fmt::print(stderr, "{}{}\n", isatty(STDERR_FILENO) == 1 ? "\r\x1b[K" : "", terminal_text(text));
 }
 
 std::string format_duration(double seconds) {

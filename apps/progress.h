@@ -62,6 +62,10 @@ class Progress {
   bool finished_ = false;
 };
 
+// A line on stderr while a job may be running: on a terminal it takes the place of the live line, which comes back with
+// the next update. Control characters are spelled out (terminal_text).
+void print_beside_progress(const std::string& text);
+
 // "0:07", "12:05", "3:04:05", "2d 03:04".
 std::string format_duration(double seconds);
 

@@ -1,5 +1,6 @@
 #include "apps/run_config.h"
 
+#include "data/image/decode.h"
 #include "models/config_keys.h"
 
 namespace tessera {
@@ -14,7 +15,8 @@ ConfigTable input_keys() {
       ConfigKey::numbers("input.mean", {123.675, 116.28, 103.53}, 0, 255, "subtracted, in channel order, levels 0-255"),
       ConfigKey::numbers("input.std", {58.395, 57.12, 57.375}, 1e-3, 255, "divided by after the mean"),
       ConfigKey::integer("input.short_side", 800, 1, 1 << 14, "short side of the network input at evaluation"),
-      ConfigKey::integer("input.max_side", 1333, 0, 1 << 15, "cap of the long side, 0 = none"),
+      ConfigKey::integer("input.max_side", 1333, 0, 1 << 15,
+                         "cap of the long side, 0 = none but 16 short sides for what is enlarged"),
   };
 }
 
@@ -27,6 +29,8 @@ ConfigTable data_keys() {
       ConfigKey::integer("data.workers", 2, 0, 256, "loader threads; the batches do not depend on it"),
       ConfigKey::integer("data.cache_mb", 512, 0, 1 << 20, "decoded pictures kept in memory, MB"),
       ConfigKey::number("data.corrupt_quota", 0.01, 0, 1, "share of unreadable pictures a run puts up with"),
+      ConfigKey::number("data.max_megapixels", 100, 1, kMostMegapixels, "larger pictures are refused"),
+      ConfigKey::boolean("data.allow_outside", false, "read file names that are absolute or lead out by .."),
   };
 }
 
@@ -53,7 +57,7 @@ ConfigTable train_keys() {
       ConfigKey::integers(
           "train.short_side", {800}, 1, 1 << 14,
           "short side of training pictures: one value, [least, most], or three and more to choose from"),
-      ConfigKey::integer("train.max_side", 1333, 0, 1 << 15, "cap of the long side, 0 = none"),
+      ConfigKey::integer("train.max_side", 1333, 0, 1 << 15, "cap of the long side, 0 = as for input.max_side"),
       ConfigKey::number("train.flip", 0.5, 0, 1, "probability of a horizontal flip"),
       ConfigKey::number("train.flip_vertical", 0, 0, 1, "probability of a vertical flip"),
       ConfigKey::number("train.transpose", 0, 0, 1, "probability of exchanging the axes"),

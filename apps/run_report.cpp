@@ -1,6 +1,8 @@
 #include "apps/run_report.h"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include "apps/curves_svg.h"
 #include "apps/html_report.h"
@@ -23,10 +25,7 @@ std::vector<ReportSample> samples_in(const std::filesystem::path& folder) {
 }
 
 std::vector<CocoEvaluation> evaluations_of(const ModelEvaluation* evaluation) {
-  std::vector<CocoEvaluation> list;
-  if (evaluation != nullptr && evaluation->segm) list.push_back(*evaluation->segm);
-  if (evaluation != nullptr) list.push_back(evaluation->bbox);
-  return list;
+  return evaluation != nullptr ? evaluations_of(*evaluation) : std::vector<CocoEvaluation>();
 }
 
 }  // namespace
@@ -45,7 +44,8 @@ void write_run_report(const std::filesystem::path& folder, const RunReportInput&
   report.samples = samples_in(folder / "samples");
   report.memory_table = input.memory;
   report.config = input.config;
-  report.command_line = input.command;
+  std::ifstream commands(folder / "command.txt", std::ios::binary);
+  report.command_line.assign(std::istreambuf_iterator<char>(commands), {});
   report.environment = {{"processor", describe(find_processor())},
                         {"compiler", compiler_text()},
                         {"threads", std::to_string(input.threads)}};

@@ -11,10 +11,9 @@
 namespace tessera {
 
 struct RunReportInput {
-  std::string title;    // "Training of gridmask_fcos"
-  std::string command;  // command line
-  std::string config;   // JSON
-  std::string memory;   // table, preformatted
+  std::string title;   // "Training of gridmask_fcos"
+  std::string config;  // JSON
+  std::string memory;  // table, preformatted
   int64_t parameters = 0;
   int64_t batch = 0;
   int threads = 0;
@@ -24,7 +23,7 @@ struct RunReportInput {
   const ModelEvaluation* evaluation = nullptr;
 };
 
-// Reads log.jsonl and samples/ of the folder, writes curves.svg and report.html into it.
+// Reads log.jsonl, command.txt and samples/ of the folder, writes curves.svg and report.html into it.
 void write_run_report(const std::filesystem::path& folder, const RunReportInput& input);
 
 struct ComparedRun {

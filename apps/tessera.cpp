@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <new>
 #include <string>
@@ -22,6 +23,8 @@ namespace tessera {
 namespace {
 
 using Run = std::function<int()>;
+
+constexpr const char* kVersion = "tessera 1.0.0";
 
 void add_common(CLI::App* verb, CommonOptions& common) {
   verb->add_option("--device", common.device, "auto, cpu, cuda[:N] or emulated")->capture_default_str();
@@ -38,6 +41,18 @@ void add_common(CLI::App* verb, CommonOptions& common) {
   verb->add_flag("--json", common.json, "machine-readable result on stdout");
   verb->add_flag("-q,--quiet", common.quiet, "no progress, no notes");
   verb->add_flag("-v,--verbose", common.verbose, "more notes: memory table, timings");
+}
+
+void add_size_limit(CLI::App* verb, PictureOptions& pictures) {
+  verb->add_option("--max-megapixels", pictures.max_megapixels, "refuse larger pictures by their header")
+      ->check(CLI::Range(1.0, static_cast<double>(kMostMegapixels)))
+      ->capture_default_str();
+}
+
+// Of verbs that read the pictures a COCO file names.
+void add_picture_options(CLI::App* verb, PictureOptions& pictures) {
+  add_size_limit(verb, pictures);
+  verb->add_flag("--allow-outside", pictures.allow_outside, "read file names that are absolute or lead out by ..");
 }
 
 CLI::App* add_verb(CLI::App& parent, const char* name, const char* help, CommonOptions& common, Run& chosen, Run run) {
@@ -87,9 +102,10 @@ TypedVerb typed_verb(CLI::App& app, int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app{"tessera: trains and runs GridMask instance segmentation, no framework needed"};
+  CLI::App app{"tessera: trains and runs instance segmentation by GridMask, YOLACTR and SOTR, no framework needed"};
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "help of every verb");
+  app.set_version_flag("--version", kVersion);
   app.failure_message(CLI::FailureMessage::simple);
   CommonOptions common;
   Run chosen;
@@ -134,6 +150,7 @@ int run(int argc, char** argv) {
   verb->add_option("--save", save, "comma list of overlay, json, masks")->capture_default_str();
   verb->add_option("--weights", predict_weights_kind, "random: use a config without weights")
       ->check(CLI::IsMember({"random"}));
+  add_size_limit(verb, predict.pictures);
 
   EvalOptions eval;
   verb = add_verb(app, "eval", "COCO metrics of a model or of a results file", common, chosen,
@@ -146,6 +163,7 @@ int run(int argc, char** argv) {
   verb->add_flag("--no-categories", eval.no_categories, "ignore the categories");
   verb->add_option("--cityscapes", eval.cityscapes, "ROOT/gtFine/SPLIT: also the metrics of the Cityscapes benchmark");
   verb->add_option("--save-results", eval.save_results, "also write the detections as a COCO results file");
+  add_picture_options(verb, eval.pictures);
 
   ConvertOptions foreign;
   verb = add_verb(app, "convert", "weights of PyTorch programs into ours; strict, no Python", common, chosen,
@@ -192,6 +210,7 @@ int run(int argc, char** argv) {
   verb->add_option("annotations", set.annotations, "COCO annotations (JSON)")->required();
   verb->add_option("--images", set.images, "also check the pictures in this folder");
   verb->add_flag("--verify", set.verify, "open every picture, not only its header");
+  add_picture_options(verb, set.pictures);
   verb = add_verb(*data, "stats", "counts and sizes by class", common, chosen,
                   [&] { return run_data_stats(common, set); });
   verb->add_option("annotations", set.annotations, "COCO annotations (JSON)")->required();
@@ -199,7 +218,8 @@ int run(int argc, char** argv) {
                   [&] { return run_data_show(common, set); });
   verb->add_option("annotations", set.annotations, "COCO annotations (JSON)")->required();
   verb->add_option("--images", set.images, "folder of the pictures")->required();
-  verb->add_option("-o,--out", set.out, "PNG file")->required();
+  verb->add_option("-o,--out", set.out, "PNG or JPEG file")->required();
+  add_picture_options(verb, set.pictures);
   verb->add_option("--count", set.count, "pictures on the sheet")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   verb = add_verb(*data, "generate", "scenes of overlapping textured shapes in COCO format", common, chosen,
                   [&] { return run_data_generate(common, set); });
@@ -302,6 +322,10 @@ int main(int argc, char** argv) {
     return tessera::fail({tessera::ExitCode::device, failure.what(), failure.cure()}, "tessera");
   } catch (const tessera::DeviceOutOfMemory& error) {
     return tessera::fail({tessera::ExitCode::out_of_memory, error.what(), kLessMemory}, "tessera");
+  } catch (const std::filesystem::filesystem_error& error) {
+    const std::string place = error.path1().string();
+    return tessera::fail({tessera::ExitCode::usage, place + ": " + error.code().message(), "ls -ld " + place},
+                         "tessera");
   } catch (const std::bad_alloc&) {
     return tessera::fail({tessera::ExitCode::out_of_memory, "out of memory", kLessMemory}, "tessera");
   } catch (const std::exception& error) {

@@ -41,6 +41,7 @@ Timing time_calls(const TimingPlan& plan, const std::function<void()>& call) {
     peaks.push_back((before + after) / 2);
     if (plan.peak) shares.push_back(2e-9 * plan.multiply_adds / seconds.back() / peaks.back());
     before = after;
+    if (plan.on_round) plan.on_round(static_cast<int64_t>(seconds.size()));
   }
   const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());
   return {median_of(seconds), *fastest, *slowest, shares.empty() ? 0 : median_of(shares), median_of(peaks)};

@@ -1,6 +1,7 @@
 // Rounds of a call, and beside them what the machine could have done at that moment.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -21,6 +22,7 @@ struct TimingPlan {
   double least_seconds = 0;      // of timed calls, all together
   double multiply_adds = 0;      // of a call; 0: its share of the peak is 0
   std::function<double()> peak;  // measures it, in 1e9 floating point operations per second; empty: not measured
+  std::function<void(int64_t)> on_round;  // called after each timed call with their number so far
 };
 
 // The peak of multiply-adds in the context's precision (kernels/cpu/machine_peak.h); empty for a device.

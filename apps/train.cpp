@@ -24,6 +24,10 @@ int run_train(const CommonOptions& common, const TrainOptions& options) {
   TrainingRunRequest request{Config(run_config_table()), resume ? options.resume : options.out, resume, options.init,
                              ""};
   if (resume) {
+    if (!std::filesystem::exists(request.folder / "config.json")) {
+      throw Error(ExitCode::usage, fmt::format("{}: no run to resume, it holds no config.json", options.resume),
+                  "tessera train configs/gridmask_fcos_tiny_nuclei.json --out " + options.resume);
+    }
     request.config.merge_file(request.folder / "config.json");
     request.command = "tessera train --resume " + options.resume;
   } else {
@@ -31,6 +35,7 @@ int run_train(const CommonOptions& common, const TrainOptions& options) {
     if (common.seed) request.config.set("seed", static_cast<int64_t>(*common.seed), "--seed");
     request.command = "tessera train " + options.config;
     for (const std::string& assignment : options.overrides) request.command += " " + assignment;
+    if (!options.init.empty()) request.command += " --init " + options.init;
     request.command += " --out " + options.out;
   }
   const TrainingRunResult result = train_in_folder(common, request);
@@ -40,10 +45,7 @@ int run_train(const CommonOptions& common, const TrainOptions& options) {
     return static_cast<int>(ExitCode::stopped);
   }
   if (common.json && result.evaluated) {
-    std::vector<CocoEvaluation> evaluations;
-    if (result.evaluation.segm) evaluations.push_back(*result.evaluation.segm);
-    evaluations.push_back(result.evaluation.bbox);
-    fmt::print("{}\n", evaluations_to_json(evaluations));
+    fmt::print("{}\n", evaluations_to_json(evaluations_of(result.evaluation)));
   } else if (common.json) {
     const std::string report = (request.folder / "report.html").string();
     fmt::print("{}\n", JsonObject().add("weights", result.weights.string()).add("report", report).text());

@@ -1,17 +1,20 @@
 #include "apps/training_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <map>
 #include <thread>
 
+#include "apps/counted.h"
 #include "apps/init_weights.h"
+#include "apps/preflight.h"
 #include "apps/progress.h"
 #include "apps/run_config.h"
 #include "apps/run_journal.h"
+#include "apps/run_log.h"
 #include "apps/run_report.h"
 #include "apps/stop_signal.h"
-#include "apps/terminal_text.h"
 #include "apps/training_step.h"
 #include "data/pipeline/loader.h"
 #include "data/pipeline/training_set.h"
@@ -70,6 +73,10 @@ std::vector<Category> categories_for(Config& config, const CocoDataset& dataset,
   return categories;
 }
 
+PictureOptions picture_options(const Config& config) {
+  return {config.get_number("data.max_megapixels"), config.get_bool("data.allow_outside")};
+}
+
 const std::string& required_path(const Config& config, const char* key) {
   const std::string& path = config.get_string(key);
   if (path.empty()) throw Error(ExitCode::usage, fmt::format("{} is not set", key), fmt::format("{}=PATH", key));
@@ -82,9 +89,14 @@ const std::string& required_path(const Config& config, const char* key) {
 class TrainingRun {
  public:
   TrainingRun(const CommonOptions& common, const TrainingRunRequest& request)
-      : common_(common), request_(request), config_(request.config), context_(common.context()), begin_(Clock::now()) {
+      : common_(common),
+        request_(request),
+        config_(request.config),
+        context_(common.context()),
+        begin_(Clock::now()),
+        picture_notes_(common.quiet) {
     const std::string& annotations = required_path(config_, "data.train.annotations");
-    dataset_ = read_coco(annotations);
+    dataset_ = read_coco(annotations, picture_options(config_).read());
     note_findings(dataset_, annotations);
     const std::vector<Category> categories = categories_for(config_, dataset_, annotations);
 
@@ -94,17 +106,24 @@ class TrainingRun {
     options.preprocessing.max_side = static_cast<int>(config_.get_int("train.max_side"));
     options.seed = static_cast<uint64_t>(config_.get_int("seed"));
     options.cache_bytes = config_.get_int("data.cache_mb") << 20;
+    options.decode = picture_options(config_).decode();
     const std::string& images = required_path(config_, "data.train.images");
     try {
       set_ = std::make_unique<TrainingSet>(dataset_, images, options);
     } catch (const Error& error) {
       throw Error(error.code(), annotations + ": " + error.what(), "tessera data check " + annotations);
     }
+    missing_ = set_->missing_pictures();
+    note(missing_pictures_note(missing_, set_->size(), config_.get_number("data.corrupt_quota"), annotations, images));
     if (!config_.get_string("data.val.annotations").empty()) {
-      evaluation_set_ =
-          read_evaluation_set(config_.get_string("data.val.annotations"), required_path(config_, "data.val.images"));
+      evaluation_set_ = read_evaluation_set(config_.get_string("data.val.annotations"),
+                                            required_path(config_, "data.val.images"), picture_options(config_));
     }
     model_ = make_model(*context_, config_, categories, options.seed, true);
+    if (evaluation_set_) {
+      check_evaluation_set(*model_, *evaluation_set_);
+      note(renamed_categories_note(*model_, *evaluation_set_));
+    }
     metadata_ = model_metadata(config_, model_->categories);
   }
 
@@ -115,6 +134,7 @@ class TrainingRun {
     const CheckpointFolder checkpoints(request_.folder, static_cast<int>(config_.get_int("checkpoint.keep")));
     int64_t iteration = start(checkpoints);
     write_file_atomic(request_.folder / "config.json", config_.to_json() + "\n");
+    note_command();
     const int64_t iterations = step.schedule().iterations;
     RunJournal journal(request_.folder, iteration, iterations);
 
@@ -130,12 +150,18 @@ class TrainingRun {
     double step_seconds = 0, waited_before = 0;
     int64_t steps_timed = 0;
     const auto save = [&] { checkpoints.save(*context_, *model_->parameters, iteration, metadata_at(iteration)); };
+    const auto evaluate_when_due = [&] {
+      if (!evaluation_set_ || every_evaluation == 0 || iteration % every_evaluation != 0) return;
+      if (evaluate_on_the_way(result)) journal.evaluation(result.evaluation, iteration, seconds_since(begin_));
+    };
+    // The checkpoint of an iteration comes before its evaluation, which a stop may have left out.
+    if (iteration > 0 && iteration < iterations && !is_evaluated(iteration)) evaluate_when_due();
 
     while (iteration < iterations && !StopSignal::requested()) {
       const Clock::time_point step_begin = Clock::now();
       const Batch data = loader.next();
       const bool logs = (iteration + 1) % every_log == 0 || iteration + 1 == iterations;
-      const StepResult values = step.run(data, iteration, logs);
+      const StepResult values = run_step(step, data, iteration, logs, checkpoints);
       ++iteration;
       const double seconds = seconds_since(step_begin);
       result.training_seconds += seconds;
@@ -150,25 +176,24 @@ class TrainingRun {
         step_seconds = 0;
         steps_timed = 0;
       }
-      progress.update(iteration, fmt::format("loss {:.3f}  lr {:.2g}", values.loss, values.learning_rate));
-      if (every_evaluation > 0 && iteration % every_evaluation == 0 && iteration < iterations && evaluation_set_) {
-        journal.evaluation(evaluate(result), iteration, seconds_since(begin_));
-      }
-      if (every_checkpoint > 0 && iteration % every_checkpoint == 0 && iteration < iterations) save();
+      progress.update(iteration, progress_fields(values, loader.seconds_waited() / result.training_seconds));
+      if (iteration == iterations) break;
+      if (every_checkpoint > 0 && iteration % every_checkpoint == 0) save();
+      evaluate_when_due();
     }
     progress.finish();
     result.iterations = iteration;
+    save();
+    std::exception_ptr failure;
     if (iteration < iterations) {
-      save();
       result.stopped = true;
     } else {
-      save();
       result.weights = request_.folder / "final.safetensors";
       save_weights(*context_, result.weights, *model_->parameters, metadata_at(iteration));
-      if (evaluation_set_) {
-        journal.evaluation(evaluate(result), iteration, seconds_since(begin_));
-        write_samples(*context_, *model_, *evaluation_set_, static_cast<int>(config_.get_int("evaluate.samples")),
-                      request_.folder / "samples");
+      try {
+        if (evaluation_set_) finish_with_evaluation(result, journal);
+      } catch (...) {
+        failure = std::current_exception();  // of the evaluation alone: the report of the training is written
       }
     }
     result.seconds = seconds_since(begin_);
@@ -176,53 +201,99 @@ class TrainingRun {
     if (common_.verbose) {
       fmt::print(stderr, "{}", format_memory_table(context_->allocator()->statistics()));
     }
+    if (failure) throw_evaluation_failure(failure, result);
     return result;
   }
 
  private:
+  void say(const std::string& text) const {
+    if (!common_.quiet) print_beside_progress(text);
+  }
   void note(const std::string& text) const {
-    if (!common_.quiet) fmt::print(stderr, "{}\n", terminal_text(text));
+    if (!text.empty()) say("note: " + text);
   }
 
   void note_findings(const CocoDataset& dataset, const std::string& file) const {
-    for (const Finding& finding : dataset.findings()) note(fmt::format("note: {}: {}", file, finding.message));
+    for (const Finding& finding : dataset.findings()) note(fmt::format("{}: {}", file, finding.message));
   }
 
   // Iterations already done: from a checkpoint when resuming, else 0.
   int64_t start(const CheckpointFolder& checkpoints) {
     if (request_.resume) {
       const auto resumed =
-          checkpoints.resume(*context_, *model_->parameters, [&](const std::string& text) { note("note: " + text); });
+          checkpoints.resume(*context_, *model_->parameters, [&](const std::string& text) { note(text); });
       if (!resumed) {
         throw Error(ExitCode::weights, request_.folder.string() + ": no checkpoint to resume from",
                     "tessera train CONFIG --out " + request_.folder.string());
       }
-      note(fmt::format("resuming {} after iteration {}", request_.folder.string(), resumed->iterations));
+      say(fmt::format("resuming {} after iteration {}", request_.folder.string(), resumed->iterations));
       return resumed->iterations;
     }
     if (!checkpoints.files().empty()) {
       throw Error(ExitCode::usage, request_.folder.string() + ": holds a run already",
                   "tessera train --resume " + request_.folder.string() + ", or another --out");
     }
+    std::vector<std::string> loaded;
     if (!request_.init.empty()) {
       const SafetensorsFile init(request_.init);
       check_init_weights(config_, init);
-      const LoadReport report = load_matching_weights(*context_, *model_->parameters, init);
-      note(fmt::format("initialised {} of {} tensors from {}", report.loaded.size(),
-                       report.loaded.size() + report.missing.size() + report.mismatched.size(),
-                       request_.init.string()));
+      LoadReport report = load_matching_weights(*context_, *model_->parameters, init);
+      say(fmt::format("initialised {} of {} tensors from {}", report.loaded.size(),
+                      report.loaded.size() + report.missing.size() + report.mismatched.size(), request_.init.string()));
+      loaded = std::move(report.loaded);
     }
-    note(fmt::format("{} pictures, {} objects, {} classes; {} parameters, {} of them trained", set_->size(),
-                     set_->trainable_objects(), model_->categories.size(), model_->parameters->count(),
-                     trained_parameters()));
+    note(frozen_at_random_note(*model_->parameters, loaded));
+    say(fmt::format("{}, {}, {}; {} parameters, {} of them trained", counted(set_->size(), "picture"),
+                    counted(set_->trainable_objects(), "object"),
+                    fmt::format("{} class{}", model_->categories.size(), model_->categories.size() == 1 ? "" : "es"),
+                    model_->parameters->count(), trained_parameters()));
     if (config_.get_int("train.reference_batch") > 0 &&
         config_.get_int("train.reference_batch") != config_.get_int("train.batch")) {
       const ScheduleOptions schedule = schedule_from(config_);
-      note(fmt::format("batch {} instead of {}: learning rate {:g}, {} iterations (linear scaling)",
-                       config_.get_int("train.batch"), config_.get_int("train.reference_batch"), schedule.learning_rate,
-                       schedule.iterations));
+      say(fmt::format("batch {} instead of {}: learning rate {:g}, {} iterations (linear scaling)",
+                      config_.get_int("train.batch"), config_.get_int("train.reference_batch"), schedule.learning_rate,
+                      schedule.iterations));
     }
     return 0;
+  }
+
+  // The command of this start after those before it, for the report: a resume does not hide how the run began.
+  void note_command() const {
+    const std::filesystem::path file = request_.folder / "command.txt";
+    std::string before;
+    if (request_.resume) {
+      std::ifstream stream(file, std::ios::binary);
+      before.assign(std::istreambuf_iterator<char>(stream), {});
+    }
+    const std::string line = request_.command + "\n";
+    if (!before.ends_with("\n" + line)) write_file_atomic(file, before + line);
+  }
+
+  bool is_evaluated(int64_t iteration) const {
+    const RunLog log = read_run_log(request_.folder / "log.jsonl");
+    return std::any_of(log.eval.begin(), log.eval.end(),
+                       [&](const EvalPoint& point) { return point.iteration == iteration; });
+  }
+
+  // A step whose failure says how to go on from the newest checkpoint: a resumed run would fail again.
+  StepResult run_step(TrainingStep& step, const Batch& data, int64_t iteration, bool logs,
+                      const CheckpointFolder& checkpoints) const {
+    try {
+      return step.run(data, iteration, logs);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::non_finite) throw;
+      const std::vector<std::filesystem::path> files = checkpoints.files();
+      const std::string folder = (request_.folder / "").parent_path().string();  // without a slash at its end
+      const std::string init = files.empty() ? "" : " --init " + files.front().string();
+      throw Error(error.code(), error.what(),
+                  fmt::format("tessera train {}/config.json{} train.learning_rate={:g} --out {}-lower-rate", folder,
+                              init, config_.get_number("train.learning_rate") / 4, folder));
+    }
+  }
+
+  std::string progress_fields(const StepResult& values, double waiting) const {
+    return fmt::format("loss {:.3f}  lr {:.2g}  {}  {:.0f}% waiting for data", values.loss, values.learning_rate,
+                       format_bytes(static_cast<double>(context_->allocator()->statistics().peak)), 100 * waiting);
   }
 
   int64_t trained_parameters() const {
@@ -233,13 +304,25 @@ class TrainingRun {
     return count;
   }
 
-  LoaderOptions loader_options(int64_t iteration) const {
+  // Whether a warning is about a picture that the look before the run has named already.
+  bool names_missing(const std::string& warning) const {
+    return std::any_of(missing_.begin(),
+                       missing_.begin() + static_cast<ptrdiff_t>(std::min(missing_.size(), kNamedMissing)),
+                       [&](const std::string& path) { return warning.starts_with(path + ": "); });
+  }
+
+  LoaderOptions loader_options(int64_t iteration) {
     LoaderOptions options;
     options.batch_size = static_cast<int>(config_.get_int("train.batch"));
     options.threads = static_cast<int>(config_.get_int("data.workers"));
     options.first_iteration = static_cast<uint64_t>(iteration);
     options.corrupt_quota = config_.get_number("data.corrupt_quota");
-    options.on_warning = [this](const std::string& text) { note("note: " + text); };
+    options.on_warning = [this](const std::string& text) {
+      if (!names_missing(text)) note(text);
+    };
+    options.on_remark = [this](const std::string& text) { picture_notes_.add(text); };
+    options.hint = fmt::format("tessera data check {} --images {} --verify",
+                               config_.get_string("data.train.annotations"), config_.get_string("data.train.images"));
     return options;
   }
 
@@ -249,17 +332,54 @@ class TrainingRun {
     return metadata;
   }
 
-  const ModelEvaluation& evaluate(TrainingRunResult& result) {
-    result.evaluation = evaluate_model(*context_, *model_, *evaluation_set_, common_.quiet);
+  // False when a signal asked to stop before the end.
+  bool evaluate(TrainingRunResult& result) {
+    std::optional<ModelEvaluation> evaluation =
+        evaluate_model(*context_, *model_, *evaluation_set_, picture_notes_, common_.quiet);
+    if (!evaluation) return false;
+    result.evaluation = std::move(*evaluation);
     result.evaluated = true;
-    if (!common_.quiet) fmt::print(stderr, "{}\n", evaluation_line(result.evaluation));
-    return result.evaluation;
+    say(evaluation_line(result.evaluation));
+    return true;
+  }
+
+  // Between two steps: a picture that cannot be read, or is too large, does not end the training.
+  bool evaluate_on_the_way(TrainingRunResult& result) {
+    try {
+      return evaluate(result);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::data && error.code() != ExitCode::out_of_memory) throw;
+      note(fmt::format("no evaluation, training goes on: {}", error.what()));
+      return false;
+    }
+  }
+
+  [[noreturn]] static void throw_evaluation_failure(const std::exception_ptr& failure,
+                                                    const TrainingRunResult& result) {
+    try {
+      std::rethrow_exception(failure);
+    } catch (const Error& error) {
+      throw Error(
+          error.code(),
+          fmt::format("{}: trained and saved, its evaluation failed: {}", result.weights.string(), error.what()),
+          error.hint());
+    }
+  }
+
+  // After the last step, with everything saved.
+  void finish_with_evaluation(TrainingRunResult& result, RunJournal& journal) {
+    result.evaluated = false;  // what was evaluated on the way are other weights
+    if (evaluate(result)) {
+      journal.evaluation(result.evaluation, result.iterations, seconds_since(begin_));
+      write_samples(*context_, *model_, *evaluation_set_, static_cast<int>(config_.get_int("evaluate.samples")),
+                    request_.folder / "samples");
+    }
+    result.stopped = StopSignal::requested();
   }
 
   RunReportInput report_of(const TrainingRunResult& result) const {
     RunReportInput input;
     input.title = fmt::format("Training of {}", config_.get_string("model.system"));
-    input.command = request_.command;
     input.config = config_.to_json();
     input.parameters = model_->parameters->count();
     input.batch = config_.get_int("train.batch");
@@ -277,6 +397,8 @@ class TrainingRun {
   Config config_;
   std::unique_ptr<Context> context_;
   Clock::time_point begin_;
+  PictureNotes picture_notes_;
+  std::vector<std::string> missing_;  // training pictures
   CocoDataset dataset_;
   std::unique_ptr<TrainingSet> set_;
   std::optional<EvaluationSet> evaluation_set_;

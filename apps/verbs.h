@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/picture_options.h"
 #include "engine/core/device.h"
 
 namespace tessera {
@@ -51,6 +52,7 @@ struct PredictOptions {
   int size = 0;                // short side of the network input, 0 = as trained
   std::string graph = "auto";  // graph_wanted
   std::vector<std::string> save = {"overlay", "json"};
+  PictureOptions pictures;
 };
 int run_predict(const CommonOptions& common, const PredictOptions& options);
 
@@ -63,6 +65,7 @@ struct EvalOptions {
   bool no_categories = false;
   std::string save_results;
   std::string cityscapes;  // folder gtFine/SPLIT: also the metrics of the Cityscapes benchmark
+  PictureOptions pictures;
 };
 int run_eval(const CommonOptions& common, const EvalOptions& options);
 
@@ -87,6 +90,7 @@ struct DataOptions {
   int size = 128;  // of generated scenes
   std::string prefix = "scenes";
   bool verify = false;  // also open every picture
+  PictureOptions pictures;
 };
 int run_data_check(const CommonOptions& common, const DataOptions& options);
 int run_data_stats(const CommonOptions& common, const DataOptions& options);

@@ -46,7 +46,9 @@ void CocoBuilder::add(const PendingImage& pending) {
   }
   if (pending.file_name && !options_.allow_outside && leaves_folder(*pending.file_name)) {
     return error("file-name-outside", "image", id,
-                 fmt::format("has file_name \"{}\", which leads out of the image folder", *pending.file_name));
+                 fmt::format("has file_name \"{}\", which leads out of the image folder (allowed by --allow-outside, "
+                             "when training by data.allow_outside=true)",
+                             *pending.file_name));
   }
   dataset_.images_.push_back(
       {id, static_cast<int>(height), static_cast<int>(width), pending.file_name.value_or(std::string())});

@@ -466,7 +466,7 @@ std::vector<Finding> check_dataset(const std::filesystem::path& file, const Coco
     return parse(file, builder).findings();
   } catch (const Error& error) {
     std::vector<Finding> findings = builder.log().findings();
-    findings.push_back({"unreadable", Severity::error, "file", 1, {}, error.what()});
+    findings.push_back({"unreadable", Severity::error, "file", 1, {}, error.what(), error.hint()});
     return findings;
   }
 }

@@ -7,11 +7,12 @@
 
 namespace tessera {
 
-Finding& FindingLog::find(Severity severity, std::string_view rule, std::string_view subject) {
-  for (Finding& finding : findings_) {
-    if (finding.rule == rule) return finding;
+Finding& FindingLog::find(Severity severity, std::string_view rule, std::string_view subject, std::string_view reason) {
+  for (size_t i = 0; i < findings_.size(); ++i) {
+    if (findings_[i].rule == rule && reasons_[i] == reason) return findings_[i];
   }
-  findings_.push_back({std::string(rule), severity, std::string(subject), 0, {}, {}});
+  findings_.push_back({std::string(rule), severity, std::string(subject), 0, {}, {}, {}});
+  reasons_.emplace_back(reason);
   return findings_.back();
 }
 
@@ -30,8 +31,9 @@ std::vector<Finding> FindingLog::findings() const {
     finding.message = fmt::format("{} {} {}", finding.subject, finding.ids[0], finding.message);
     if (finding.count == 1) continue;
     std::string ids;
-    for (int64_t id : finding.ids) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
-    if (static_cast<size_t>(finding.count) > finding.ids.size()) ids += ", ...";
+    for (size_t i = 0; i < std::min(finding.ids.size(), kIdsInMessage); ++i)
+      ids += (ids.empty() ? "" : ", ") + std::to_string(finding.ids[i]);
+    if (finding.ids.size() > kIdsInMessage) ids += ", ...";
     finding.message += fmt::format(" ({} cases: {})", finding.count, ids);
   }
   return complete;

@@ -44,10 +44,19 @@ PictureHeader checked_header(std::span<const uint8_t> bytes, ImageFormat format,
   if (header.width <= 0 || header.height <= 0)
     throw DecodeFailure(fmt::format("a picture of {} x {} pixels", header.width, header.height));
   constexpr int64_t longest_side = 1 << 24;
-  if (header.width > longest_side || header.height > longest_side || header.width * header.height > options.max_pixels)
-    throw DecodeFailure(fmt::format("{} x {} pixels, more than the limit of {:.0f} million", header.width,
-                                    header.height, double(options.max_pixels) / 1e6),
-                        "scale the picture down, or raise the pixel limit if it is trusted");
+  const bool is_too_long = header.width > longest_side || header.height > longest_side;
+  if (is_too_long || header.width * header.height > options.max_pixels) {
+    const int64_t megapixels = is_too_long ? INT64_MAX : (header.width * header.height + 999'999) / 1'000'000;
+    throw DecodeFailure(
+        fmt::format("{} x {} pixels, more than the limit of {:.0f} million", header.width, header.height,
+                    double(options.max_pixels) / 1e6),
+        megapixels <= kMostMegapixels
+            ? fmt::format(
+                  "--max-megapixels {0} if the picture is trusted (train: data.max_megapixels={0}), or scale it "
+                  "down",
+                  megapixels)
+            : "scale the picture down");
+  }
   return header;
 }
 
@@ -101,6 +110,14 @@ ImageInfo probe_image_file(const std::filesystem::path& path, const DecodeOption
 
 DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOptions& options) {
   return decode_image(read_bytes(path), path.string(), options);
+}
+
+std::string remarks_on(const DecodedImage& decoded) {
+  std::string text;
+  const auto add = [&](const std::string& remark) { text += (text.empty() ? "" : "; ") + remark; };
+  for (const std::string& damage : decoded.damage) add("damaged: " + damage);
+  for (const std::string& note : decoded.notes) add(note);
+  return text;
 }
 
 Image load_image(const std::filesystem::path& path, const DecodeOptions& options) {

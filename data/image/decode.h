@@ -14,6 +14,9 @@
 
 namespace tessera {
 
+// What max_pixels may be raised to: three bytes a pixel stay below 2^31.
+inline constexpr int64_t kMostMegapixels = 700;
+
 struct DecodeOptions {
   int64_t max_pixels = 100'000'000;  // larger headers are refused
   bool apply_orientation = true;     // turn by EXIF, as detectron2 does
@@ -43,6 +46,9 @@ DecodedImage decode_image(std::span<const uint8_t> bytes, const std::string& nam
 // Both from a file.
 ImageInfo probe_image_file(const std::filesystem::path& path, const DecodeOptions& options = {});
 DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOptions& options = {});
+
+// All damage and notes as one text, "" without any: "damage: wrong PNG checksum; 16-bit samples reduced to ...".
+std::string remarks_on(const DecodedImage& decoded);
 
 // The pixels alone, for callers that do not look at warnings.
 Image load_image(const std::filesystem::path& path, const DecodeOptions& options = {});

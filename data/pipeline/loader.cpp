@@ -35,6 +35,8 @@ Batch Loader::next() {
   if (slot.error) std::rethrow_exception(slot.error);
   ++next_;
   count_skipped(slot.batch);
+  if (options_.on_remark)
+    for (const std::string& remark : slot.batch.remarks) options_.on_remark(remark);
   return std::move(slot.batch);
 }
 
@@ -61,7 +63,7 @@ void Loader::count_skipped(const Batch& batch) {
     throw Error(ExitCode::data,
                 fmt::format("{} of {} pictures cannot be read, more than the quota of {:g} %; the last: {}",
                             corrupt_.size(), set_.size(), options_.corrupt_quota * 100, batch.skipped.back().reason),
-                "tessera data check FILE lists them; repair or remove them, or raise the quota");
+                options_.hint);
 }
 
 void Loader::work() {
@@ -97,6 +99,8 @@ Batch Loader::make_batch(uint64_t iteration) const {
     for (int tries = 0;; ++tries) {
       try {
         samples.push_back(set_.sample(key));
+        if (!samples.back().remarks.empty())
+          batch.remarks.push_back(set_.name(key.index) + ": " + samples.back().remarks);
         break;
       } catch (const Error& error) {
         if (error.code() != ExitCode::data || tries + 1 == set_.size()) throw;

@@ -33,6 +33,9 @@ struct Batch {
     std::string reason;
   };
   std::vector<Skipped> skipped;
+
+  // On files decoded for this batch: "FILE: " and remarks_on().
+  std::vector<std::string> remarks;
 };
 
 struct LoaderOptions {
@@ -43,6 +46,9 @@ struct LoaderOptions {
   double corrupt_quota = 0.01;  // share of the set that may be unreadable
   // Called from next(), once for every unreadable picture.
   std::function<void(const std::string&)> on_warning;
+  // Called from next() with every remark, again and again for pictures that stay in no cache.
+  std::function<void(const std::string&)> on_remark;
+  std::string hint;  // what to try where the quota is exceeded
 };
 
 class Loader {

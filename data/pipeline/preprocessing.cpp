@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* prefix = "preprocessing.";
 constexpr const char* resize_rule = "shortest_edge";  // detectron2's rule with Pillow's bilinear filter
+constexpr int kLongestEnlarged = 16;                  // long side of an enlarged picture, in short sides
 
 [[noreturn]] void fail(const std::string& key, const std::string& reason) {
   throw Error(ExitCode::weights, fmt::format("metadata key {}{}: {}", prefix, key, reason),
@@ -78,7 +79,9 @@ Preprocessing preprocessing_from_metadata(const std::map<std::string, std::strin
 std::pair<int, int> network_size(const Preprocessing& preprocessing, int height, int width, int short_side) {
   if (short_side < 0) short_side = preprocessing.short_side;
   if (short_side == 0) short_side = std::min(height, width);
-  return resized_size(height, width, short_side, preprocessing.max_side);
+  int max_side = preprocessing.max_side;
+  if (max_side == 0) max_side = std::max({height, width, kLongestEnlarged * short_side});
+  return resized_size(height, width, short_side, max_side);
 }
 
 int padded_side(const Preprocessing& preprocessing, int side) {

@@ -18,7 +18,7 @@ struct Preprocessing {
   std::array<float, 3> deviation{58.395f, 57.12f, 57.375f};
   int size_divisor = 32;  // both sides are padded with 0 (after normalising) to multiples of this
   int short_side = 800;   // 0: pictures keep their size, but for max_side
-  int max_side = 1333;    // 0: no cap
+  int max_side = 1333;    // 0: no cap but that of network_size
 
   bool operator==(const Preprocessing&) const = default;
 };
@@ -29,7 +29,9 @@ struct Preprocessing {
 std::map<std::string, std::string> to_metadata(const Preprocessing& preprocessing);
 Preprocessing preprocessing_from_metadata(const std::map<std::string, std::string>& metadata);
 
-// The network's size of a picture of height x width before padding: {height, width}.
+// The network's size of a picture of height x width before padding: {height, width}. Without max_side a thin picture is
+// enlarged until its long side is 16 times short_side, not until its short side fits: 1 x 5000 pixels would become 384
+// x 1,920,000.
 std::pair<int, int> network_size(const Preprocessing& preprocessing, int height, int width, int short_side = -1);
 
 // The next multiple of size_divisor.

@@ -9,13 +9,13 @@
 
 namespace tessera {
 
-Image load_dataset_image(const CocoDataset& dataset, int image, const std::filesystem::path& images,
-                         const DecodeOptions& options) {
+DecodedImage load_dataset_image(const CocoDataset& dataset, int image, const std::filesystem::path& images,
+                                const DecodeOptions& options) {
   const CocoImage& entry = dataset.images()[image];
   const std::filesystem::path path = images / entry.file_name;
   DecodedImage decoded = decode_image_file(path, options);
   const Image& picture = decoded.image;
-  if (picture.height == entry.height && picture.width == entry.width) return std::move(decoded.image);
+  if (picture.height == entry.height && picture.width == entry.width) return decoded;
   const bool matches_stored = decoded.info.orientation >= 5 && options.apply_orientation &&
                               picture.height == entry.width && picture.width == entry.height;
   throw Error(
@@ -66,12 +66,22 @@ std::string TrainingSet::name(int index) const {
   return (images_ / dataset_.images()[pictures_[index]].file_name).string();
 }
 
-std::shared_ptr<const Image> TrainingSet::picture(int index) const {
+std::vector<std::string> TrainingSet::missing_pictures() const {
+  std::vector<std::string> missing;
+  std::error_code ignored;
+  for (int index = 0; index < size(); ++index)
+    if (!std::filesystem::is_regular_file(name(index), ignored)) missing.push_back(name(index));
+  return missing;
+}
+
+std::shared_ptr<const Image> TrainingSet::picture(int index, std::string& remarks) const {
   {
     const std::lock_guard lock(cache_mutex_);
     if (cache_[index]) return cache_[index];
   }
-  auto image = std::make_shared<const Image>(load_dataset_image(dataset_, pictures_[index], images_, options_.decode));
+  DecodedImage decoded = load_dataset_image(dataset_, pictures_[index], images_, options_.decode);
+  remarks = remarks_on(decoded);
+  auto image = std::make_shared<const Image>(std::move(decoded.image));
   const std::lock_guard lock(cache_mutex_);
   const int64_t bytes = int64_t(image->pixels.size());
   // First come, first kept: throwing others out would make a set larger than the budget miss every time.
@@ -83,13 +93,13 @@ std::shared_ptr<const Image> TrainingSet::picture(int index) const {
 }
 
 TrainingSample TrainingSet::sample(const SampleKey& key) const {
-  const auto original = picture(key.index);
+  TrainingSample sample;
+  const auto original = picture(key.index, sample.remarks);
   const int dataset_index = pictures_[key.index];
   const CocoImage& entry = dataset_.images()[dataset_index];
   Rng rng(options_.seed, RandomPurpose::augmentation, key.epoch, key.sample);
   const SampleGeometry geometry =
       draw_geometry(rng, original->height, original->width, options_.preprocessing, options_.augmentation);
-  TrainingSample sample;
   sample.color = draw_color_change(rng, options_.augmentation);
   sample.image = transform_image(*original, geometry);
   sample.geometry = {original->height, original->width, sample.image.height, sample.image.width};

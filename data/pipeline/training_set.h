@@ -17,8 +17,8 @@ namespace tessera {
 
 // The picture of a data set. Throws Error(data) as decode_image_file(), and where the file's size is not what the
 // annotations say (after EXIF orientation, which the text mentions where it is the reason).
-Image load_dataset_image(const CocoDataset& dataset, int image, const std::filesystem::path& images,
-                         const DecodeOptions& options = {});
+DecodedImage load_dataset_image(const CocoDataset& dataset, int image, const std::filesystem::path& images,
+                                const DecodeOptions& options = {});
 
 // Names of the pictures that are not there, in the order of the set: a look before a long run, without opening any.
 std::vector<std::string> missing_images(const CocoDataset& dataset, const std::filesystem::path& images);
@@ -40,6 +40,7 @@ struct TrainingSample {
   ImageTargets targets;
   ImageGeometry geometry;
   int dropped_objects = 0;  // cropped away, or too small to own a pixel
+  std::string remarks;      // on the file, when it was decoded for this sample: remarks_on()
 };
 
 class TrainingSet {
@@ -53,6 +54,8 @@ class TrainingSet {
   std::vector<bool> is_wide() const;
   // Path of a picture, for messages.
   std::string name(int index) const;
+  // Paths of the pictures that are not there: a look before a long run, without opening any.
+  std::vector<std::string> missing_pictures() const;
 
   int empty_pictures() const { return empty_pictures_; }  // without trainable object
   int64_t trainable_objects() const { return trainable_; }
@@ -62,7 +65,7 @@ class TrainingSet {
   TrainingSample sample(const SampleKey& key) const;
 
  private:
-  std::shared_ptr<const Image> picture(int index) const;
+  std::shared_ptr<const Image> picture(int index, std::string& remarks) const;
 
   const CocoDataset& dataset_;
   std::filesystem::path images_;

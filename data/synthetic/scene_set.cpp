@@ -1,4 +1,6 @@
 // Scenes as a COCO data set on disk.
+#include <omp.h>
+
 #include <atomic>
 #include <exception>
 #include <iterator>
@@ -51,7 +53,8 @@ std::vector<std::string> annotation_texts(const Scene& scene, int64_t image_id) 
 }  // namespace
 
 SceneSet write_scene_set(const std::filesystem::path& folder, const std::string& name, int64_t count, uint64_t seed,
-                         uint64_t first, const SceneOptions& options, int threads) {
+                         uint64_t first, const SceneOptions& options, int threads,
+                         const std::function<void(int64_t)>& on_written) {
   const SceneSet set{folder / fmt::format("instances_{}.json", name), folder / "images", count, 0};
   std::error_code failure;
   std::filesystem::create_directories(set.images, failure);
@@ -64,6 +67,7 @@ SceneSet write_scene_set(const std::filesystem::path& folder, const std::string&
   std::exception_ptr error;
   std::mutex error_mutex;
   std::atomic<bool> has_failed = false;
+  std::atomic<int64_t> done = 0;
 #pragma omp parallel for schedule(dynamic, 8) num_threads(threads) if (threads > 1)
   for (int64_t i = 0; i < count; ++i) {
     if (has_failed) continue;
@@ -71,12 +75,15 @@ SceneSet write_scene_set(const std::filesystem::path& folder, const std::string&
       const Scene scene = make_scene(seed, first + uint64_t(i), options);
       write_png(set.images / file_name(i), scene.image);
       annotations[i] = annotation_texts(scene, i + 1);
+      const int64_t written_now = ++done;
+      if (on_written && omp_get_thread_num() == 0) on_written(written_now);
     } catch (...) {
       const std::lock_guard lock(error_mutex);
       if (!has_failed.exchange(true)) error = std::current_exception();
     }
   }
   if (error) std::rethrow_exception(error);
+  if (on_written) on_written(count);
 
   SceneSet written = set;
   fmt::memory_buffer out;

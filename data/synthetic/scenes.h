@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -48,8 +49,9 @@ struct SceneSet {
 
 // Writes scenes first .. first + count - 1 of `seed`. Image ids are 1 + index within the set; file names are relative
 // to `images`. The annotation file appears last, so that a set with one is complete. Throws Error(data) on write
-// failures.
+// failures. on_written: called in the calling thread with the number of scenes written so far, now and then.
 SceneSet write_scene_set(const std::filesystem::path& folder, const std::string& name, int64_t count, uint64_t seed,
-                         uint64_t first = 0, const SceneOptions& options = {}, int threads = 1);
+                         uint64_t first = 0, const SceneOptions& options = {}, int threads = 1,
+                         const std::function<void(int64_t)>& on_written = {});
 
 }  // namespace tessera

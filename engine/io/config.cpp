@@ -102,16 +102,37 @@ std::string excerpt(const Json& json) {
   return text.size() <= 60 ? text : text.substr(0, 57) + "...";
 }
 
-[[noreturn]] void throw_unknown_key(const ConfigTable& table, std::string_view name, std::string_view source) {
-  const std::string nearest = nearest_config_key(table, name);
+constexpr const char* kListOfKeys = "tessera train --help-keys";
+
+[[noreturn]] void throw_unknown_name(std::string_view name, const std::string& nearest, std::string_view source) {
   const std::string meant = nearest.empty() ? "" : fmt::format(", did you mean \"{}\"?", nearest);
   throw Error(ExitCode::usage, fmt::format("{}: unknown key \"{}\"{}", source, name, meant),
-              nearest.empty() ? "" : fmt::format("write \"{}\" in place of \"{}\"", nearest, name));
+              nearest.empty() ? kListOfKeys : fmt::format("write \"{}\" in place of \"{}\"", nearest, name));
+}
+
+[[noreturn]] void throw_unknown_key(const ConfigTable& table, std::string_view name, std::string_view source) {
+  throw_unknown_name(name, nearest_config_key(table, name), source);
+}
+
+// value: what stands under the name, with its keys when a group was meant. A misspelt group is told by its own name,
+// else by that of its first key.
+[[noreturn]] void throw_unknown_group(const ConfigTable& table, std::string name, const Json& value,
+                                      std::string_view source) {
+  if (value.is_object()) {
+    if (const std::string nearest = nearest_config_group(table, name); !nearest.empty())
+      throw_unknown_name(name, nearest, source);
+  }
+  const Json* inner = &value;
+  for (int depth = 0; depth < 3 && inner->is_object() && !inner->empty(); ++depth) {
+    name += "." + inner->begin().key();
+    inner = &inner->begin().value();
+  }
+  throw_unknown_key(table, name, source);
 }
 
 [[noreturn]] void throw_bad_value(const ConfigKey& key, std::string_view source, const std::string& reason) {
   throw Error(ExitCode::usage, fmt::format("{}: key \"{}\": {}", source, key.name, reason),
-              key.help.empty() ? "" : fmt::format("\"{}\" is: {}", key.name, key.help));
+              fmt::format("a value for \"{}\": {}", key.name, describe_config_key(key)));
 }
 
 bool is_list(ConfigType type) {
@@ -166,12 +187,12 @@ Config Config::from_json(ConfigTable table, std::string_view text, std::string_v
 
 void Config::merge_file(const fs::path& file) {
   std::vector<fs::path> chain;
-  merge_files(file, chain);
+  merge_files(file, chain, "");
 }
 
 void Config::merge_json(std::string_view text, std::string_view source) { merge_text(text, source, nullptr); }
 
-void Config::merge_files(const fs::path& file, std::vector<fs::path>& chain) {
+void Config::merge_files(const fs::path& file, std::vector<fs::path>& chain, const std::string& asking) {
   const fs::path place = fs::weakly_canonical(file);
   for (const fs::path& earlier : chain) {
     if (earlier == place)
@@ -181,10 +202,9 @@ void Config::merge_files(const fs::path& file, std::vector<fs::path>& chain) {
   std::ifstream stream(file, std::ios::binary);
   std::ostringstream text;
   if (fs::is_directory(file) || !stream || !(text << stream.rdbuf())) {
-    throw Error(
-        ExitCode::usage,
-        fmt::format("{}: cannot read the config file{}", file.string(), chain.size() > 1 ? " named by a \"base\"" : ""),
-        "ls configs/*.json");
+    const std::string named = asking.empty() ? "" : fmt::format(", which {} names as its \"base\"", asking);
+    throw Error(ExitCode::usage, fmt::format("{}: cannot read the config file{}", file.string(), named),
+                asking.empty() ? "ls configs/*.json" : fmt::format("a \"base\" beside {}", asking));
   }
   merge_text(text.str(), file.string(), &chain);
 }
@@ -195,7 +215,7 @@ void Config::merge_text(std::string_view text, std::string_view source, std::vec
     if (chain == nullptr) throw Error(ExitCode::usage, fmt::format("{}: key \"base\" is for config files", source));
     if (!json["base"].is_string())
       throw Error(ExitCode::usage, fmt::format("{}: key \"base\": expected a file name", source));
-    merge_files(fs::path(source).parent_path() / json["base"].get<std::string>(), *chain);
+    merge_files(fs::path(source).parent_path() / json["base"].get<std::string>(), *chain, std::string(source));
   }
   // Descends only where a declared name starts with the prefix, so that the depth is bounded by the table.
   std::set<std::string> seen;
@@ -216,7 +236,7 @@ void Config::merge_text(std::string_view text, std::string_view source, std::vec
       const std::string below = name + ".";
       const bool group =
           std::any_of(table_.begin(), table_.end(), [&](const ConfigKey& key) { return key.name.starts_with(below); });
-      if (!group) throw_unknown_key(table_, name, source);
+      if (!group) throw_unknown_group(table_, name, value, source);
       if (!value.is_object())
         throw Error(ExitCode::usage,
                     fmt::format("{}: key \"{}\": expected an object of keys, not {}", source, name, excerpt(value)));

@@ -59,7 +59,9 @@ class Config {
     std::string source = "default";
   };
   size_t index_of(std::string_view key) const;
-  void merge_files(const std::filesystem::path& file, std::vector<std::filesystem::path>& chain);
+  // asking: the file whose "base" this one is; empty: none.
+  void merge_files(const std::filesystem::path& file, std::vector<std::filesystem::path>& chain,
+                   const std::string& asking);
   void merge_text(std::string_view text, std::string_view source, std::vector<std::filesystem::path>* chain);
   template <typename T>
   const T& get(std::string_view key) const;

@@ -65,8 +65,8 @@ template <typename T>
 std::string range_problem(const ConfigKey& key, T value) {
   const double number = static_cast<double>(value);
   if (!std::isfinite(number)) return fmt::format("{} is not finite", value);
-  if (number < key.minimum) return fmt::format("{} is below the minimum {:g}", value, key.minimum);
-  if (number > key.maximum) return fmt::format("{} is above the maximum {:g}", value, key.maximum);
+  if (number < key.minimum) return fmt::format("{} is below the minimum {}", value, key.minimum);
+  if (number > key.maximum) return fmt::format("{} is above the maximum {}", value, key.maximum);
   return {};
 }
 
@@ -110,6 +110,22 @@ std::string_view last_part(std::string_view name) {
   return dot == std::string_view::npos ? name : name.substr(dot + 1);
 }
 
+// "lr" for "learning_rate".
+std::string initials(std::string_view words) {
+  std::string letters;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i == 0 || words[i - 1] == '_') letters += words[i];
+  }
+  return letters;
+}
+
+// How far a typed last part of a name is from a declared one, by letters or by the ways people shorten words.
+int part_distance(std::string_view declared, std::string_view typed) {
+  if (typed.size() >= 2 && initials(declared) == typed) return 1;
+  if (typed.size() >= 3 && declared.starts_with(typed)) return 1;
+  return edit_distance(declared, typed);
+}
+
 struct ValueText {
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(const std::string& value) const { return fmt::format("\"{}\"", value); }
@@ -129,9 +145,9 @@ std::string range_text(const ConfigKey& key) {
   if (!key.choices.empty()) return join_texts(key.choices, " | ");
   const bool low = std::isfinite(key.minimum), high = std::isfinite(key.maximum);
   std::string range = config_type_name(key.type);
-  if (low && high) range += fmt::format(", {:g} to {:g}", key.minimum, key.maximum);
-  if (low && !high) range += fmt::format(", at least {:g}", key.minimum);
-  if (!low && high) range += fmt::format(", at most {:g}", key.maximum);
+  if (low && high) range += fmt::format(", {} to {}", key.minimum, key.maximum);
+  if (low && !high) range += fmt::format(", at least {}", key.minimum);
+  if (!low && high) range += fmt::format(", at most {}", key.maximum);
   return range;
 }
 
@@ -203,11 +219,11 @@ std::string config_value_problem(const ConfigKey& key, const ConfigValue& value)
 
 std::string nearest_config_key(const ConfigTable& table, std::string_view name) {
   std::string nearest;
-  int best = std::max(2, static_cast<int>(name.size()) / 2) + 1;
+  int best = std::max(3, static_cast<int>(name.size()) / 2) + 1;
   for (const ConfigKey& key : table) {
     // The last part alone ("batch" for "train.batch", "lr.warmup" for "train.warmup") is a weaker match.
     const int whole = edit_distance(key.name, name);
-    const int part = edit_distance(last_part(key.name), last_part(name)) * 2 + 1;
+    const int part = part_distance(last_part(key.name), last_part(name)) * 2 + 1;
     const int distance = std::min(whole, part);
     if (distance < best) {
       best = distance;
@@ -217,14 +233,33 @@ std::string nearest_config_key(const ConfigTable& table, std::string_view name) 
   return nearest;
 }
 
+std::string nearest_config_group(const ConfigTable& table, std::string_view name) {
+  std::string nearest;
+  int best = std::max(2, static_cast<int>(name.size()) / 3) + 1;
+  for (const ConfigKey& key : table) {
+    for (size_t dot = key.name.find('.'); dot != std::string::npos; dot = key.name.find('.', dot + 1)) {
+      const std::string group = key.name.substr(0, dot);
+      const int distance = edit_distance(group, name);
+      if (distance < best && distance < static_cast<int>(name.size())) {
+        best = distance;
+        nearest = group;
+      }
+    }
+  }
+  return nearest;
+}
+
+std::string describe_config_key(const ConfigKey& key) {
+  return fmt::format("{} ({}; default {})", key.help, range_text(key), std::visit(ValueText{}, key.default_value));
+}
+
 std::string format_config_table(const ConfigTable& table) {
   size_t width = 0;
   for (const ConfigKey& key : table) width = std::max(width, key.name.size());
   std::string text;
   for (const ConfigKey& key : table) {
     const std::string gap(width - key.name.size(), ' ');
-    text += fmt::format("  {}{}  {} ({}; default {})\n", key.name, gap, key.help, range_text(key),
-                        std::visit(ValueText{}, key.default_value));
+    text += fmt::format("  {}{}  {}\n", key.name, gap, describe_config_key(key));
   }
   return text;
 }

@@ -51,10 +51,14 @@ void validate_config_table(const ConfigTable& table);
 // Why a value of the right type is not allowed for a key, "" when it is: "0 is below the minimum 1".
 std::string config_value_problem(const ConfigKey& key, const ConfigValue& value);
 
-// The declared name closest to a mistyped one by edit distance, of the whole name or of its last part; "" when none is
-// near.
+// The declared name closest to a mistyped one: by edit distance of the whole name or of its last part, or because that
+// part is how a word begins or an abbreviation ("iter", "lr"); "" when none is near.
 std::string nearest_config_key(const ConfigTable& table, std::string_view name);
+// The same among the groups of the table ("train", "model.backbone"), by edit distance alone.
+std::string nearest_config_group(const ConfigTable& table, std::string_view name);
 
+// "pictures per step (integer, 1 to 4096; default 16)".
+std::string describe_config_key(const ConfigKey& key);
 // The table for people: one key per line with type, default, range and help.
 std::string format_config_table(const ConfigTable& table);
 

@@ -33,6 +33,30 @@ float half_to_float(uint16_t half) {
   return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(subnormal));
 }
 
+// The failure of a file that is none of safetensors: what its first bytes say it is instead.
+[[noreturn]] void throw_other_format(const std::filesystem::path& file, std::string_view start,
+                                     const std::string& reason) {
+  const std::string name = file.string();
+  const auto begins = [&](std::string_view bytes) { return start.substr(0, bytes.size()) == bytes; };
+  const bool pickle = start.size() >= 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5;
+  if (pickle || begins("PK\x03\x04")) {
+    std::filesystem::path converted = file;
+    throw Error(ExitCode::weights,
+                fmt::format("{}: {}, not a safetensors file", name,
+                            pickle ? "a Python pickle, as old PyTorch files and .pkl are"
+                                   : "a zip archive, as PyTorch's .pth files are"),
+                fmt::format("tessera convert {} {}", name, converted.replace_extension(".safetensors").string()));
+  }
+  const char* kind = nullptr;
+  if (begins("\xff\xd8\xff") || begins("\x89PNG") || begins("GIF8") || begins("BM")) kind = "a picture";
+  if (begins("{") || begins("[")) kind = "JSON text";
+  if (begins("<")) kind = "HTML or XML text";
+  if (begins("version https://git-lfs")) kind = "a pointer of Git LFS, whose file was not fetched";
+  if (kind == nullptr) throw_bad_weight_file(name, reason);
+  throw Error(ExitCode::weights, fmt::format("{}: {}, not a safetensors file", name, kind),
+              "a .safetensors file in its place");
+}
+
 template <typename Stored, typename Convert>
 std::vector<float> widen(const std::vector<std::byte>& bytes, Convert&& convert) {
   std::vector<float> values(bytes.size() / sizeof(Stored));
@@ -56,12 +80,16 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path file) : path_(std::move(f
     struct stat status {};
     if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) throw_bad_weight_file(name, "not a file");
     const uint64_t size = static_cast<uint64_t>(status.st_size);
-    if (size < 8) throw_bad_weight_file(name, fmt::format("{} bytes are no safetensors file", size));
+    std::string start(std::min<uint64_t>(size, 32), '\0');
+    read_at(0, start.data(), start.size(), "header");
+    if (size < 8) throw_other_format(path_, start, fmt::format("{} bytes are no safetensors file", size));
     uint64_t length = 0;
-    read_at(0, &length, sizeof(length), "header");
+    std::memcpy(&length, start.data(), sizeof(length));
     if (length > kMaxSafetensorsHeader)
-      throw_bad_weight_file(name, fmt::format("a header of {} bytes is above the limit of {}: not a safetensors file",
-                                              length, kMaxSafetensorsHeader));
+      throw_other_format(path_, start,
+                         fmt::format("a header of {} bytes is above the limit of {}: not a safetensors "
+                                     "file",
+                                     length, kMaxSafetensorsHeader));
     if (length > size - 8)
       throw_bad_weight_file(name, fmt::format("a header of {} bytes in a file of {} (truncated)", length, size));
     std::string text(length, '\0');

@@ -7,7 +7,7 @@ namespace tessera {
 
 namespace {
 
-constexpr const char* kHint = "resume from the last checkpoint with a lower train.learning_rate";
+constexpr const char* kHint = "a new run with a lower train.learning_rate";
 
 // "gradient of x [3x3]: 2 of 9 values are not finite, the first at index 4 is nan"
 std::string describe(Context& context, const NamedTensor& named, const NonFinite& found) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <thread>
 
@@ -25,7 +26,10 @@ std::string file_content(const std::filesystem::path& file) {
   return text.str();
 }
 
-ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds) {
+namespace {
+
+// beside: called with the running program.
+ProgramResult run(const std::vector<std::string>& arguments, const std::function<void(pid_t)>& beside) {
   const TemporaryFolder folder;
   const std::string out = folder.path() / "out", err = folder.path() / "err", binary = program();
   std::vector<char*> values = {const_cast<char*>(binary.c_str())};
@@ -39,13 +43,31 @@ ProgramResult run_program(const std::vector<std::string>& arguments, double stop
     execv(binary.c_str(), values.data());
     _exit(127);
   }
-  if (stop_after_seconds > 0) {
-    std::this_thread::sleep_for(std::chrono::duration<double>(stop_after_seconds));
-    kill(child, SIGTERM);
-  }
+  if (beside) beside(child);
   int status = 0;
   waitpid(child, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), file_content(out), file_content(err)};
+}
+
+}  // namespace
+
+ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds) {
+  if (stop_after_seconds <= 0) return run(arguments, {});
+  return run(arguments, [=](pid_t child) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(stop_after_seconds));
+    kill(child, SIGTERM);
+  });
+}
+
+ProgramResult run_program_until(const std::vector<std::string>& arguments, const std::filesystem::path& file) {
+  return run(arguments, [&](pid_t child) {
+    const auto ended = [&] {
+      siginfo_t info{};
+      return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;
+    };
+    while (!std::filesystem::exists(file) && !ended()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    kill(child, SIGTERM);
+  });
 }
 
 }  // namespace tessera::testing_support

@@ -21,6 +21,9 @@ std::filesystem::path program();
 // stop_after_seconds > 0: sends SIGTERM then.
 ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds = 0);
 
+// Sends SIGTERM as soon as the file is there.
+ProgramResult run_program_until(const std::vector<std::string>& arguments, const std::filesystem::path& file);
+
 std::string file_content(const std::filesystem::path& file);
 
 }  // namespace tessera::testing_support

@@ -106,7 +106,7 @@ TEST_F(CocoJson, FindingsCountAndNameIds) {
       std::find_if(findings.begin(), findings.end(), [](const Finding& f) { return f.rule == "unknown-category"; });
   ASSERT_NE(unknown, findings.end());
   EXPECT_EQ(unknown->count, 7);
-  EXPECT_EQ(unknown->ids, (std::vector<int64_t>{1, 2, 3, 4, 5}));
+  EXPECT_EQ(unknown->ids, (std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7}));
   EXPECT_EQ(unknown->message,
             "annotation 1 uses category_id 4, which \"categories\" does not list (7 cases: 1, 2, 3, 4, 5, ...)");
   const auto json = nlohmann::json::parse(findings_to_json(findings));

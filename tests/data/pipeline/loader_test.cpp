@@ -227,6 +227,27 @@ TEST_F(LoaderTest, MissingFilesAreListed) {
   EXPECT_EQ(missing_images(dataset, images()), std::vector<std::string>{"train_00002.png"});
 }
 
+TEST_F(LoaderTest, RemarksOnFilesComeWithTheBatch) {
+  const CocoDataset dataset = scenes(4);
+  const std::string file = images() / "train_00002.png";
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekg(-13, std::ios::end);  // the checksum of the pixels, before the twelve bytes of the end mark
+  const auto last = static_cast<char>(stream.get() ^ 1);
+  stream.seekp(-13, std::ios::end);
+  stream.put(last);
+  stream.close();
+  for (const int threads : {0, 2}) {
+    const TrainingSet set(dataset, images(), busy_options());
+    LoaderOptions options = loader_options(threads);
+    std::set<std::string> remarks;
+    options.on_remark = [&](const std::string& text) { remarks.insert(text); };
+    Loader loader(set, options);
+    for (int i = 0; i < 4; ++i) loader.next();
+    ASSERT_EQ(remarks.size(), 1u);
+    EXPECT_TRUE(remarks.begin()->starts_with(file + ": damaged: ")) << *remarks.begin();
+  }
+}
+
 TEST_F(LoaderTest, AllUnreadableFailsInEveryThread) {
   const CocoDataset dataset = scenes(3);
   std::filesystem::remove_all(images());
@@ -242,7 +263,7 @@ TEST_F(LoaderTest, SizeMustBeThatOfTheAnnotations) {
   const CocoDataset dataset = scenes(2);
   write_png(images() / "train_00000.png", Image(47, 48));
   EXPECT_THROW(load_dataset_image(dataset, 0, images()), Error);
-  EXPECT_EQ(load_dataset_image(dataset, 1, images()).height, 48);
+  EXPECT_EQ(load_dataset_image(dataset, 1, images()).image.height, 48);
 }
 
 TEST_F(LoaderTest, StopsWhileThreadsAreBusy) {

@@ -211,6 +211,21 @@ TEST(Transforms, PreparedPictureIsPaddedWithZeros) {
   EXPECT_EQ(prepare_image(Image(1, 1), {}).height, 800);
 }
 
+// data.md D12: without a cap of the long side 1 x 5000 pixels would become 384 x 1,920,000.
+TEST(Preprocessing, ThinPicturesAreNotEnlargedBeyondSixteenShortSides) {
+  using Size = std::pair<int, int>;
+  Preprocessing preprocessing;
+  preprocessing.short_side = 384;
+  preprocessing.max_side = 0;
+  EXPECT_EQ(network_size(preprocessing, 5000, 1), (Size{6144, 1}));
+  EXPECT_EQ(network_size(preprocessing, 1, 8000), (Size{1, 8000}));      // never smaller than it is
+  EXPECT_EQ(network_size(preprocessing, 100, 1600), (Size{384, 6144}));  // 16 to 1 is not thin
+  EXPECT_EQ(network_size(preprocessing, 100, 3200), (Size{192, 6144}));
+  EXPECT_EQ(network_size(preprocessing, 500, 20000), (Size{384, 15360}));  // made smaller, as without the rule
+  preprocessing.max_side = 1333;
+  EXPECT_EQ(network_size(preprocessing, 5000, 1), (Size{1333, 1}));
+}
+
 TEST(Preprocessing, SurvivesTheMetadata) {
   Preprocessing p;
   p.order = ChannelOrder::bgr;

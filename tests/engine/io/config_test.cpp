@@ -88,7 +88,12 @@ TEST(Config, MistakesNameFileAndKey) {
   EXPECT_EQ(json_error(R"({"train": {"bacth": 4}})"),
             "a.json: unknown key \"train.bacth\", did you mean \"train.batch\"?");
   EXPECT_EQ(json_error(R"({"batch": 4})"), "a.json: unknown key \"batch\", did you mean \"train.batch\"?");
-  EXPECT_EQ(json_error(R"({"lr": {"learning_rate": 4}})"), "a.json: unknown key \"lr\"");
+  EXPECT_EQ(json_error(R"({"lr": {"learning_rate": 4}})"),
+            "a.json: unknown key \"lr.learning_rate\", did you mean \"train.learning_rate\"?");
+  EXPECT_EQ(json_error(R"({"modle": {"norm": "bn"}})"), "a.json: unknown key \"modle\", did you mean \"model\"?");
+  EXPECT_EQ(json_error(R"({"data": {"trian": {"annotations": "a"}}})"),
+            "a.json: unknown key \"data.trian\", did you mean \"data.train\"?");
+  EXPECT_EQ(json_error(R"({"zzzzzz": {"qqqqqq": 4}})"), "a.json: unknown key \"zzzzzz.qqqqqq\"");
   EXPECT_EQ(json_error(R"({"train": 4})"), "a.json: key \"train\": expected an object of keys, not 4");
   EXPECT_EQ(json_error(R"({"train": {"batch": "4"}})"), "a.json: key \"train.batch\": expected integer, not \"4\"");
   EXPECT_EQ(json_error(R"({"train": {"batch": 4.5}})"), "a.json: key \"train.batch\": expected integer, not 4.5");
@@ -137,6 +142,27 @@ TEST(Config, Overrides) {
   EXPECT_EQ(override_error("train.leraning_rate=1"),
             "command line: unknown key \"train.leraning_rate\", did you mean \"train.learning_rate\"?");
   EXPECT_EQ(override_error("base=x.json"), "command line: unknown key \"base\"");
+  EXPECT_EQ(override_error("lr=2"), "command line: unknown key \"lr\", did you mean \"train.learning_rate\"?");
+  EXPECT_EQ(override_error("iter=2"), "command line: unknown key \"iter\", did you mean \"train.iterations\"?");
+}
+
+// The hint of the error says what would be right.
+TEST(Config, MistakesSayWhatToTry) {
+  const auto hint_of = [](const std::string& assignment) {
+    try {
+      Config(small_table()).merge_override(assignment);
+    } catch (const Error& error) {
+      return error.hint();
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(hint_of("train.batch=0"),
+            "a value for \"train.batch\": pictures per iteration (integer, 1 to 1024; default 16)");
+  EXPECT_EQ(hint_of("model.norm=ln"),
+            "a value for \"model.norm\": norm of the towers (gn | bn | none; default \"gn\")");
+  EXPECT_EQ(hint_of("zzzzzz=1"), "tessera train --help-keys");
+  EXPECT_EQ(hint_of("train.bacth=1"), "write \"train.batch\" in place of \"train.bacth\"");
+  EXPECT_NE(format_config_table(small_table()).find("(integer, 0 to 100000000; default 90000)"), std::string::npos);
 }
 
 TEST(Config, BaseIsMergedFirstAndRelativeToItsFile) {
@@ -159,9 +185,7 @@ TEST(Config, BaseIsMergedFirstAndRelativeToItsFile) {
   const auto loop = write("loop.json", R"({"base": "sub/../loop.json"})");
   EXPECT_NE(usage_error([&] { Config::load(small_table(), loop); }).find("inherits from itself"), std::string::npos);
   const auto orphan = write("orphan.json", R"({"base": "nowhere.json"})");
-  EXPECT_NE(usage_error([&] {
-              Config::load(small_table(), orphan);
-            }).find("nowhere.json: cannot read the config file named by a \"base\""),
+  EXPECT_NE(usage_error([&] { Config::load(small_table(), orphan); }).find("orphan.json names as its \"base\""),
             std::string::npos);
   const auto number = write("number.json", R"({"base": 5})");
   EXPECT_NE(usage_error([&] { Config::load(small_table(), number); }).find("expected a file name"), std::string::npos);

@@ -218,6 +218,36 @@ TEST(Safetensors, ReadsSharedGoodFiles) {
   for (const SafetensorsEntry& entry : good.entries()) EXPECT_EQ(good.read_f32(entry).size(), size_t(entry.elements()));
 }
 
+TEST(Safetensors, FilesOfOtherFormatsAreNamed) {
+  const TemporaryFolder folder;
+  const auto failure = [&](const std::string& name, const std::string& bytes) {
+    std::ofstream(folder.path() / name, std::ios::binary) << bytes;
+    try {
+      SafetensorsFile file(folder.path() / name);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::weights);
+      return std::string(error.what()) + "\n" + error.hint();
+    }
+    return std::string("no error");
+  };
+  const std::string place = folder.path();
+  EXPECT_EQ(failure("a.pth", std::string("PK\x03\x04\x00\x00\x08\x08", 8) + std::string(60, 'x')),
+            place + "/a.pth: a zip archive, as PyTorch's .pth files are, not a safetensors file\ntessera convert " +
+                place + "/a.pth " + place + "/a.safetensors");
+  EXPECT_EQ(failure("old.pkl", "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9 j\xa8P\x19"),
+            place +
+                "/old.pkl: a Python pickle, as old PyTorch files and .pkl are, not a safetensors file\ntessera "
+                "convert " +
+                place + "/old.pkl " + place + "/old.safetensors");
+  EXPECT_NE(failure("a.png", "\x89PNG\r\n\x1a\n0000").find(": a picture, not a safetensors file"), std::string::npos);
+  EXPECT_NE(failure("a.jpg", "\xff\xd8\xff\xe0pictures").find(": a picture,"), std::string::npos);
+  EXPECT_NE(failure("a.json", "{\"images\": []}").find(": JSON text,"), std::string::npos);
+  EXPECT_NE(failure("b.json", "{}").find(": JSON text,"), std::string::npos);
+  EXPECT_NE(failure("a.html", "<!DOCTYPE html>").find(": HTML or XML text,"), std::string::npos);
+  // A header of 123 = '{' bytes that was cut off is no JSON text.
+  EXPECT_NE(failure("cut", std::string("{\0\0\0\0\0\0\0{", 9)).find("(truncated)"), std::string::npos);
+}
+
 TEST(Safetensors, SharedBadFiles) {
   TESSERA_REQUIRE_SHARED_DATA();
   const fs::path folder = testing_support::shared_data() / "bad" / "ckpt";
