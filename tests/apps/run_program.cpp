@@ -25,9 +25,10 @@ std::string file_content(const std::filesystem::path& file) {
   return text.str();
 }
 
-ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds) {
+ProgramResult run_command(const std::filesystem::path& binary, const std::vector<std::string>& arguments,
+                          double stop_after_seconds) {
   const TemporaryFolder folder;
-  const std::string out = folder.path() / "out", err = folder.path() / "err", binary = program();
+  const std::string out = folder.path() / "out", err = folder.path() / "err";
   std::vector<char*> values = {const_cast<char*>(binary.c_str())};
   for (const std::string& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
   values.push_back(nullptr);
@@ -46,6 +47,10 @@ ProgramResult run_program(const std::vector<std::string>& arguments, double stop
   int status = 0;
   waitpid(child, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), file_content(out), file_content(err)};
+}
+
+ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds) {
+  return run_command(program(), arguments, stop_after_seconds);
 }
 
 }  // namespace tessera::testing_support
