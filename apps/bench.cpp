@@ -9,9 +9,11 @@
 
 #include "apps/bench_binarize.h"
 #include "apps/bench_data.h"
+#include "apps/bench_kernels.h"
 #include "apps/bench_ops.h"
 #include "apps/check_ops.h"
 #include "apps/machine.h"
+#include "apps/model_convolutions.h"
 #include "apps/model_cost.h"
 #include "apps/model_evaluation.h"
 #include "apps/progress.h"
@@ -36,18 +38,21 @@ Json timing_json(const Timing& timing) {
       {"median_ms", timing.median * 1e3}, {"fastest_ms", timing.fastest * 1e3}, {"slowest_ms", timing.slowest * 1e3}};
 }
 
+Json kernels_json(const std::vector<KernelBench>& rows) {
+  Json json = Json::array();
+  for (const KernelBench& row : rows) {
+    json.push_back({{"name", row.name}, {"description", row.description}, {"forward", timing_json(row.forward)}});
+    if (row.macs > 0) json.back()["macs"] = row.macs;
+    if (row.training.median > 0) json.back()["training"] = timing_json(row.training);
+  }
+  return json;
+}
+
 Json conditions(const Context& context) {
   Json conditions = {{"device", backend_name(context.backend())}, {"processor", describe(find_processor())}};
   if (context.backend() == Backend::cpu) conditions["threads"] = static_cast<const CpuContext&>(context).threads();
   conditions["precision"] = precision_name(precision_of(context));
   return conditions;
-}
-
-// Waits for a device that works on by itself.
-void synchronize(Context& context) {
-  dispatch(context, [](auto& device) {
-    if constexpr (requires { device.synchronize(); }) device.synchronize();
-  });
 }
 
 std::string machine_text(const Context& context) {
@@ -259,25 +264,39 @@ int run_bench_ops(const CommonOptions& common, const BenchOptions& options) {
   check(options);
   const std::unique_ptr<Context> context = common.context();
   if (options.check_only) return check_bench_ops(common, options, *context);
+  const auto [height, width] = parse_size(options.size);
   Progress progress("timing", 0, common.quiet, 0, 1, "shapes");
-  const OpsBench ops =
-      bench_ops(*context, {.filter = options.filter, .on_row = [&](int64_t done) { progress.update(done); }});
+  BenchOpsOptions convolutions{.filter = options.filter, .on_row = [&](int64_t done) { progress.update(done); }};
+  for (const std::string& config : options.shapes) {
+    for (const BenchShape& shape : model_convolutions(read_model_config(config), options.batch, height, width)) {
+      const auto same = [&](const BenchShape& other) { return describe(other) == describe(shape); };
+      if (std::none_of(convolutions.shapes.begin(), convolutions.shapes.end(), same)) {
+        convolutions.shapes.push_back(shape);
+      }
+    }
+  }
+  const OpsBench ops = bench_ops(*context, convolutions);
   progress.finish();
-  if (ops.convolutions.empty()) refuse_filter(options);
+  const std::vector<KernelBench> kernels =
+      bench_kernels(*context, {.filter = options.filter, .height = height, .width = width});
+  const bool binarizes = std::string("grid_binarize").find(options.filter) != std::string::npos;
+  if (ops.convolutions.empty() && kernels.empty() && !binarizes) refuse_filter(options);
   Json result = Json::parse(ops_bench_json(ops));
+  result["operations"] = kernels_json(kernels);
   result["conditions"] = conditions(*context);
-  if (!common.json) print_ops_bench(ops);
-  if (context->backend() == Backend::cpu && options.filter.empty()) {
+  if (!common.json) {
+    if (!ops.convolutions.empty()) print_ops_bench(ops);
+    print_kernels_bench(kernels);
+  }
+  if (binarizes && context->backend() != Backend::emulated) {  // 100 large masks
     CpuContext one_thread(1);
-    const BinarizeBench binarize = bench_binarize(one_thread);
-    result["grid_binarize"] = {{"median_ms", binarize.milliseconds},
-                               {"fastest_ms", binarize.fastest},
-                               {"slowest_ms", binarize.slowest},
-                               {"threads", 1},
-                               {"boxes", binarize.boxes},
-                               {"megapixels", binarize.megapixels},
-                               {"naive_ms", binarize.naive_milliseconds},
+    const bool cpu = context->backend() == Backend::cpu;
+    const BinarizeBench binarize = bench_binarize(cpu ? one_thread : *context);
+    result["grid_binarize"] = {{"median_ms", binarize.milliseconds},  {"fastest_ms", binarize.fastest},
+                               {"slowest_ms", binarize.slowest},      {"boxes", binarize.boxes},
+                               {"megapixels", binarize.megapixels},   {"naive_ms", binarize.naive_milliseconds},
                                {"differing_bits", binarize.differing}};
+    if (cpu) result["grid_binarize"]["threads"] = 1;
     if (!common.json) print_binarize_bench(binarize);
   }
   finish(common, options, result);

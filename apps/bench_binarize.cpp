@@ -8,6 +8,7 @@
 #include <cmath>
 #include <vector>
 
+#include "apps/timing.h"
 #include "engine/core/rng.h"
 #include "engine/ops/grid_binarize.h"
 
@@ -111,7 +112,7 @@ void naive_masks(const std::vector<float>& map, const std::vector<float>& object
 
 }  // namespace
 
-BinarizeBench bench_binarize(CpuContext& context, int rounds) {
+BinarizeBench bench_binarize(Context& context, int rounds) {
   const std::vector<float> map = smooth_map(), boxes = boxes_of_a_tenth();
   std::vector<float> objects(static_cast<size_t>(kBoxes) * kGrid * kGrid * 2 * kChannels);
   Rng rng(1, RandomPurpose::test, 102);
@@ -119,21 +120,17 @@ BinarizeBench bench_binarize(CpuContext& context, int rounds) {
   const Tensor pixels = Tensor::from_host<float>(context, {kHeight, kWidth, kChannels}, map);
   const Tensor vectors = Tensor::from_host<float>(context, {kBoxes, kGrid * kGrid * 2 * kChannels}, objects);
   const Tensor corners = Tensor::from_host<float>(context, {kBoxes, 4}, boxes);
-  const GridBinarizeOptions options{kGrid, kStride, kPictureHeight, kPictureWidth, kPictureHeight, kPictureWidth, 0};
+  GridBinarizeOptions options{kGrid, kStride, kPictureHeight, kPictureWidth, kPictureHeight, kPictureWidth, 0};
+  if (context.backend() != Backend::cpu) options.capacity = largest_need(kBoxes, options);
 
-  std::vector<double> times;
   GridMasks masks;
-  for (int round = 0; round < rounds + 2; ++round) {
-    const Clock::time_point start = Clock::now();
-    masks = grid_binarize(context, pixels, vectors, corners, {}, options);
-    if (round >= 2) times.push_back(milliseconds_since(start));
-  }
-  std::sort(times.begin(), times.end());
+  const Timing timing = time_on_device(context, {.least_rounds = rounds},
+                                       [&] { masks = grid_binarize(context, pixels, vectors, corners, {}, options); });
   BinarizeBench result;
   result.boxes = kBoxes;
-  result.milliseconds = times[times.size() / 2];
-  result.fastest = times.front();
-  result.slowest = times.back();
+  result.milliseconds = 1e3 * timing.median;
+  result.fastest = 1e3 * timing.fastest;
+  result.slowest = 1e3 * timing.slowest;
 
   const std::vector<int32_t> rectangles = masks.rectangles.to_host<int32_t>(context);
   const std::vector<int64_t> offsets = masks.offsets.to_host<int64_t>(context);

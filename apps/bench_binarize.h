@@ -19,8 +19,9 @@ struct BinarizeBench {
   double foreground = 0;          // share of ones
 };
 
-// 100 boxes of a tenth of an 800 x 1088 picture, X 100 x 136 x 16 at stride 8, k = 3: a smooth field with noise.
-BinarizeBench bench_binarize(CpuContext& context, int rounds = 31);
+// 100 boxes of a tenth of an 800 x 1088 picture, X 100 x 136 x 16 at stride 8, k = 3: a smooth field with noise. On a
+// device with memory for the largest masks, so that nothing waits for the host.
+BinarizeBench bench_binarize(Context& context, int rounds = 31);
 
 void print_binarize_bench(const BinarizeBench& result);
 

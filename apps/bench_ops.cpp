@@ -19,10 +19,10 @@ namespace {
 
 template <typename Device, typename Call>
 Timing time_pass(Device& context, double least_seconds, int64_t macs, Call&& kernel) {
-  return time_calls({3, least_seconds, static_cast<double>(macs), peak_of(context)}, [&] {
-    kernel();
-    if constexpr (requires { context.synchronize(); }) context.synchronize();
-  });
+  // The emulator has no clock: once is enough.
+  const bool clock = !std::is_same_v<Device, EmulatedContext>;
+  return time_on_device(
+      context, {clock ? 3 : 1, clock ? least_seconds : 0, static_cast<double>(macs), peak_of(context)}, kernel);
 }
 
 // Nothing where the library has no way to do it.
@@ -38,7 +38,9 @@ Timing time_library(Device& context, double least_seconds, int64_t macs, Call&& 
 Tensor random_tensor(Context& context, const Shape& shape, uint64_t sample) {
   std::vector<float> values(static_cast<size_t>(shape.elements()));
   Rng rng(1, RandomPurpose::test, 200, sample);
-  for (float& value : values) value = rng.uniform(-1, 1);
+  // Repeated: to draw millions takes longer than to time them, and no kernel looks for periods.
+  constexpr size_t kPeriod = 65537;
+  for (size_t i = 0; i < values.size(); ++i) values[i] = i < kPeriod ? rng.uniform(-1, 1) : values[i - kPeriod];
   return Tensor::from_host<float>(context, shape, values);
 }
 
@@ -57,17 +59,17 @@ ConvolutionBench bench_convolution(Device& context, const BenchShape& shape, con
   const Tensor dweight = Tensor::empty(context, weight.shape());
   const ConvMath math = precision_of(context);
   ConvolutionBench result{shape.group, description, map.out_rows() * window.weight_elements()};
-  const auto forward = [&](const auto&... choice) {
+  const auto forward = [&](bool epilogue, const auto&... choice) {
     conv2d_forward(context,
                    Conv2dForwardArgs{window,
                                      {&map, 1},
                                      x.data<float>(),
                                      weight.data<float>(),
                                      nullptr,
-                                     bias.data<float>(),
+                                     epilogue ? bias.data<float>() : nullptr,
                                      nullptr,
                                      y.data<float>(),
-                                     true,
+                                     epilogue,
                                      math},
                    choice...);
   };
@@ -85,14 +87,15 @@ ConvolutionBench bench_convolution(Device& context, const BenchShape& shape, con
             window, {&map, 1}, x.data<float>(), dy.data<float>(), nullptr, dweight.data<float>(), gradient_math(math)},
         choice...);
   };
-  result.forward = time_pass(context, seconds, result.macs, forward);
+  result.forward = time_pass(context, seconds, result.macs, [&] { forward(true); });
   result.data_gradient = time_pass(context, seconds, result.macs, data_gradient);
   result.weight_gradient = time_pass(context, seconds, result.macs, weight_gradient);
   if constexpr (!std::is_same_v<Device, CpuContext>) {
+    result.bare = time_pass(context, seconds, result.macs, [&] { forward(false); });
     for (const auto& [name, source] :
          {std::pair("cudnn", ConvSource::cudnn), std::pair("cublas", ConvSource::cublas)}) {
       const ConvChoice choice{ConvTile::m64n64, 1, source};
-      const LibraryBench library{name, time_library(context, seconds, result.macs, [&] { forward(choice); }),
+      const LibraryBench library{name, time_library(context, seconds, result.macs, [&] { forward(false, choice); }),
                                  time_library(context, seconds, result.macs, [&] { data_gradient(choice); }),
                                  time_library(context, seconds, result.macs, [&] { weight_gradient(choice); })};
       if (library.forward.fastest + library.data_gradient.fastest + library.weight_gradient.fastest > 0) {
@@ -111,7 +114,9 @@ OpsBench bench_ops(Context& context, const BenchOpsOptions& options) {
     auto& cpu = static_cast<CpuContext&>(context);
     result = {cpu.threads(), peak_of(cpu, 5)(), measure_copy_bandwidth(cpu), {}};
   }
-  for (const BenchShape& shape : kBenchShapes) {
+  const std::span<const BenchShape> shapes =
+      options.shapes.empty() ? std::span<const BenchShape>(kBenchShapes) : options.shapes;
+  for (const BenchShape& shape : shapes) {
     const std::string description = describe(shape);
     if (fmt::format("{} {}", shape.group, description).find(options.filter) == std::string::npos) continue;
     dispatch(context, [&](auto& device) {
@@ -175,6 +180,7 @@ std::string ops_bench_json(const OpsBench& result) {
                     {"data_gradient", json_of(row.data_gradient)},
                     {"weight_gradient", json_of(row.weight_gradient)},
                     {"libraries", libraries}});
+    if (row.bare.fastest > 0) rows.back()["bare"] = json_of(row.bare);
   }
   nlohmann::ordered_json document;
   if (result.threads > 0) {

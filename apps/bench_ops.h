@@ -1,4 +1,5 @@
-// Speed of convolutions; on the CPU against the machine's own peak of multiply-adds, measured between the calls.
+// Speed of convolutions; on the CPU against the machine's own peak of multiply-adds, measured between the calls, on a
+// GPU by its own clock and beside NVIDIA's libraries.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench_shapes.h"
 #include "apps/timing.h"
 #include "kernels/context.h"
 
@@ -13,11 +15,12 @@ namespace tessera {
 
 struct BenchOpsOptions {
   std::string filter;                   // only shapes whose group or description contains it
-  double seconds = 0.3;                 // of measuring per row and pass, at least three calls
+  double seconds = 0.3;                 // of measuring per row and pass, at least three calls; on a GPU 50 calls
+  std::vector<BenchShape> shapes = {};  // instead of those of bench_shapes.h
   std::function<void(int64_t)> on_row;  // called after each shape with their number so far
 };
 
-// The same passes by a library of NVIDIA's, as a yardstick: without ours' fused epilogue, which follows as a pass.
+// The same passes by a library of NVIDIA's, as a yardstick: sums alone, without an epilogue.
 struct LibraryBench {
   std::string name;                                // "cudnn", "cublas"
   Timing forward, data_gradient, weight_gradient;  // 0 where it has no way to do the pass
@@ -28,7 +31,9 @@ struct ConvolutionBench {
       group;  // "detector" (ResNet-50, FPN, FCOS at 800 x 1344, batch 1), "grouped", "small" (training, batch 8)
   std::string description;
   int64_t macs = 0;  // of one pass
-  Timing forward, data_gradient, weight_gradient;
+  Timing forward;    // with bias and ReLU
+  Timing bare;       // without; on devices alone, beside libraries that have no epilogue
+  Timing data_gradient, weight_gradient;
   std::vector<LibraryBench> libraries;  // those that do one of the passes
 
   // 1e9 floating point operations per second, two per multiply-add, of the fastest call.
@@ -42,7 +47,6 @@ struct OpsBench {
   std::vector<ConvolutionBench> convolutions;
 };
 
-// Every timed call ends when the device has finished it.
 OpsBench bench_ops(Context& context, const BenchOpsOptions& options = {});
 
 void print_ops_bench(const OpsBench& result);

@@ -1,4 +1,5 @@
-// The convolutions that `tessera bench ops` times and checks.
+// The convolutions that `tessera bench ops` times and checks; with --model it times those of the model instead
+// (apps/model_convolutions.h).
 #pragma once
 
 #include <fmt/format.h>
@@ -8,7 +9,8 @@
 
 namespace tessera {
 
-// group: "detector" (ResNet-50, FPN, FCOS at 800 x 1344, batch 1), "grouped", "small" (training, batch 8)
+// group: "detector" (ResNet-50, FPN, FCOS at 800 x 1344, batch 1), "grouped", "small" (training, batch 8),
+// "model" (bench ops --model, without names)
 struct BenchShape {
   const char* group;
   const char* name;
@@ -58,8 +60,9 @@ inline constexpr BenchShape kBenchShapes[] = {
 };
 
 inline std::string describe(const BenchShape& shape) {
-  std::string text = fmt::format("{}: {}x{}x{} {}->{} {}x{}", shape.name, shape.images, shape.height, shape.width,
-                                 shape.in, shape.out, shape.window, shape.window);
+  std::string text = *shape.name != '\0' ? fmt::format("{}: ", shape.name) : "";
+  text += fmt::format("{}x{}x{} {}->{} {}x{}", shape.images, shape.height, shape.width, shape.in, shape.out,
+                      shape.window, shape.window);
   if (shape.stride > 1) text += fmt::format(" stride {}", shape.stride);
   if (shape.groups > 1) text += fmt::format(" groups {}", shape.groups);
   return text;

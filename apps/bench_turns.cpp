@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/model_file.h"
+#include "apps/timing.h"
 #include "apps/training_step.h"
 #include "apps/verbs.h"
 #include "engine/core/error.h"
@@ -106,6 +107,7 @@ int run_bench_turns(const CommonOptions& common, const TurnsOptions& options) {
     take_turns([&] {
       Tape tape(*context, Tape::Mode::forward);
       model.system->forward(tape, images);
+      synchronize(*context);
       return Json::object();
     });
     return 0;

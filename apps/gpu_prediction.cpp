@@ -28,7 +28,7 @@ struct Product {
     return sum;
   }
   ConvWork work(ConvMath math) const {
-    return {ConvPass::gather, math_of_call(math, depth / taps), rows, columns, groups, depth, taps};
+    return {ConvPass::forward, math_of_call(math, depth / taps), rows, columns, groups, depth, taps};
   }
 };
 

@@ -265,6 +265,13 @@ int run(int argc, char** argv) {
   add_bench_model(add_bench("train", "one training step", run_bench_train));
   verb = add_bench("ops", "convolutions and the other kernels, as a share of the machine's peak", run_bench_ops);
   verb->add_option("--filter", speed.filter, "only rows whose name contains this");
+  verb->add_option("--model", speed.shapes,
+                   "config: the convolutions of this model instead of a list; may be given again");
+  verb->add_option("--size", speed.size, "picture HEIGHTxWIDTH: of the model, and of the other operations")
+      ->capture_default_str();
+  verb->add_option("--batch", speed.batch, "pictures per batch, of the model")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   verb->add_flag("--check-only", speed.check_only,
                  "no timing: compare every op with the cpu, exit code 9 where one differs");
   verb = add_bench("data", "annotation reading, decoding, loading, evaluation", run_bench_data);

@@ -6,8 +6,10 @@
 #include <chrono>
 #include <vector>
 
+#include "engine/core/dispatch.h"
 #include "engine/core/precision.h"
 #include "kernels/cpu/machine_peak.h"
+#include "kernels/cuda_devices.h"
 
 namespace tessera {
 
@@ -45,6 +47,29 @@ Timing time_calls(const TimingPlan& plan, const std::function<void()>& call) {
   }
   const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());
   return {median_of(seconds), *fastest, *slowest, shares.empty() ? 0 : median_of(shares), median_of(peaks)};
+}
+
+void synchronize(Context& context) {
+  dispatch(context, [](auto& device) {
+    if constexpr (requires { device.synchronize(); }) device.synchronize();
+  });
+}
+
+Timing time_on_device(Context& context, const TimingPlan& plan, const std::function<void()>& call) {
+#if TESSERA_CUDA
+  if (context.backend() == Backend::cuda) {
+    constexpr int kWarmUps = 5, kLeastCalls = 50;
+    auto& gpu = static_cast<CudaContext&>(context);
+    for (int i = 0; i < kWarmUps; ++i) call();
+    const std::vector<double> seconds = device_seconds(gpu, std::max(kLeastCalls, plan.least_rounds), call);
+    const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());
+    return {median_of(seconds), *fastest, *slowest};
+  }
+#endif
+  return time_calls(plan, [&] {
+    call();
+    synchronize(context);
+  });
 }
 
 std::string timing_text(const Timing& timing) {

@@ -31,6 +31,13 @@ std::function<double()> peak_of(Context& context, int rounds = 1);
 // One untimed call, then as many timed ones as the plan demands.
 Timing time_calls(const TimingPlan& plan, const std::function<void()>& call);
 
+// Waits for a device that works on by itself.
+void synchronize(Context& context);
+
+// The same of what a call launches on the context's device, to its end. On a GPU by its own clock, at least 50 calls
+// whatever the plan says of seconds (kernels/cuda_devices.h); elsewhere as above, each call with a wait for the device.
+Timing time_on_device(Context& context, const TimingPlan& plan, const std::function<void()>& call);
+
 // "12.3 ms (fastest 11.9, slowest 14.0)"
 std::string timing_text(const Timing& timing);
 

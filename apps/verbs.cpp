@@ -9,15 +9,24 @@
 
 namespace tessera {
 
+#if TESSERA_CUDA
+static constexpr bool kMadeForGpus = true;
+#else
+static constexpr bool kMadeForGpus = false;
+#endif
+
 std::unique_ptr<Context> CommonOptions::context() const {
   if (deterministic && !tuning.empty()) {
     throw Error(ExitCode::usage, "--tuning chooses kernels by measurement: bits depend on what was the fastest",
                 "--deterministic alone");
   }
   const Device chosen = parse_device(device);
-  if (device == "auto" && chosen.backend == Backend::cpu && find_gpu_driver()) {
-    if (const std::optional<DeviceFailure> unused = unused_gpu()) {
-      fmt::print(stderr, "note: running on cpu: {}\n  try: {}\n", unused->what(), unused->cure());
+  if (device == "auto" && chosen.backend == Backend::cpu) {
+    const std::optional<DeviceFailure> unused = unused_gpu();
+    if (find_gpu_driver()) {
+      if (unused) fmt::print(stderr, "note: running on cpu: {}\n  try: {}\n", unused->what(), unused->cure());
+    } else if (kMadeForGpus && !quiet) {
+      fmt::print(stderr, "no GPU: running on cpu\n");
     }
   }
   std::unique_ptr<Context> context = make_context(chosen, threads);

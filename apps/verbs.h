@@ -116,6 +116,7 @@ struct BenchOptions {
   std::string annotations, images;  // bench data
   std::string compare;              // an earlier --json output
   std::string filter;               // bench ops: only rows whose name contains it
+  std::vector<std::string> shapes;  // bench ops: configs of the models whose convolutions are timed
   bool check_only = false;          // bench ops: compare a device with the CPU, exit code 1 where it differs
 };
 int run_bench_infer(const CommonOptions& common, const BenchOptions& options);

@@ -68,8 +68,8 @@ double model_clocks(const ConvWork& work, const TileModel& tile, int splits) {
 
 // All choices, the fastest first.
 std::vector<std::pair<double, ConvChoice>> ranked_choices(const ConvWork& work) {
-  const std::span<const TileModel> tiles = work.pass == ConvPass::gather ? std::span<const TileModel>(kGatherTiles)
-                                                                         : std::span<const TileModel>(kWeightTiles);
+  const std::span<const TileModel> tiles = work.pass == ConvPass::weight ? std::span<const TileModel>(kWeightTiles)
+                                                                         : std::span<const TileModel>(kGatherTiles);
   std::vector<std::pair<double, ConvChoice>> all;
   for (const TileModel& tile : tiles) {
     for (int splits = 1; splits <= kMostSplits && (splits == 1 || work.depth / splits >= kLeastSplitDepth);

@@ -35,19 +35,26 @@ constexpr ConvMath math_of_call(ConvMath wanted, int64_t channels) {
   return channels < 8 && wanted != ConvMath::fp32 ? ConvMath::tf32 : wanted;
 }
 
-enum class ConvPass : uint8_t { gather, weight };  // forward and data gradient; weight gradient
+enum class ConvPass : uint8_t { forward, data, weight };  // and the gradients of input and weights
 
 // A call as a matrix product per group: sums over `depth`.
 struct ConvWork {
   ConvPass pass;
   ConvMath math;
-  std::span<const int64_t> rows;  // of the maps (gather) or output channels of a group (weight), of all branches
-  int64_t columns;                // target channels of a group, or taps * input channels of a group
-  int64_t groups;
-  int64_t depth;                               // taps * channels, or pixels (of the branch with the most)
+  // Of the maps (forward; data: of the phases of a stride, map by map), or output channels of a group (weight); of all
+  // branches.
+  std::span<const int64_t> rows = {};
+  int64_t columns = 0;  // target channels of a group, or taps * input channels of a group
+  int64_t groups = 1;
+  int64_t depth = 0;                           // taps * channels, or pixels (of the branch with the most)
   int64_t taps = 1;                            // of the window
   std::span<const ConvSource> libraries = {};  // that can do the call, for a tuner; without one ours does
   int64_t branches = 1;                        // sets of weights
+  // What a tuner tells calls apart by; the model asks for the product alone.
+  Conv2dWindow window = {};
+  std::span<const Conv2dMap> maps = {};  // of all branches
+  // Whether anything is done beside the sums: a library needs a pass more for it, or has no way to do it.
+  bool epilogue = false;
 };
 
 // By a model of a card with 84 multiprocessors, see docs/kernels/conv2d.md.

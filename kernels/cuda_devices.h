@@ -25,7 +25,10 @@ std::vector<CudaDevice> find_cuda_devices();
 // For explain_cuda, about one GPU.
 CudaFacts find_cuda_facts(int index);
 
-// Seconds that the GPU spends on what `work` launches on the context's stream; waits for it.
-double device_seconds(CudaContext& context, const std::function<void()>& work);
+// Seconds that the GPU spends on what `work` launches on the context's stream, for each of so many calls; waits for
+// them. The calls are queued, each behind a pass over more memory than any second-level cache holds: operands come
+// from memory, as between the layers of a network, and meanwhile the host launches what follows, so that its own time
+// does not count. tools/gpu_check_torch.py times PyTorch in the same way.
+std::vector<double> device_seconds(CudaContext& context, int calls, const std::function<void()>& work);
 
 }  // namespace tessera

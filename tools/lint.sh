@@ -11,6 +11,14 @@ fi
 failed=0
 problem() { echo "lint: $*" >&2; failed=1; }
 
+# Kernels are written in the port's words, which the emulator has too; the hardware's own stand behind it, in these files.
+behind_the_port='^kernels/cuda/(language|async_copy|tensor_core|grid_sync)\.h$'
+while IFS= read -r file; do
+  [[ $file =~ $behind_the_port ]] && continue
+  while IFS= read -r line; do problem "$file:$line: not a word of kernels/cuda/port.h"; done < <(
+    sed 's|//.*||' "$file" | grep -nE '<<<|>>>\(|\b(asm|__asm__|__shared__|__constant__|__activemask|cooperative_groups)\b' || true)
+done < <(printf '%s\n' "${sources[@]}" | grep -E '^(kernels/(cuda|lab)/.*\.(cu|h)|tests/.*\.cu)$')
+
 declare -A below=(
   [kernels]="kernels"
   [engine]="engine kernels"

@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kFormat = "tessera conv choices 1";
+constexpr const char* kFormat = "tessera conv choices 2";
 constexpr size_t kCandidates = 5;
 constexpr int kRounds = 5;  // after one that is not counted
 constexpr int kMostSplits = 1 << 16;
@@ -64,12 +64,20 @@ std::optional<ConvTile> find_tile(const std::string& name) {
   return std::nullopt;
 }
 
+// Everything that decides what a candidate takes and which are offered: the data gradient of a layer is the forward
+// pass of another in all sizes of the product, but a library has other kernels for it, and none where the norm is
+// folded in.
 std::string name_of(const ConvWork& work) {
-  std::string rows;
-  for (const int64_t of_map : work.rows) rows += (rows.empty() ? "" : "+") + std::to_string(of_map);
-  return fmt::format("{} {} rows {} columns {} groups {} depth {} taps {}",
-                     work.pass == ConvPass::gather ? "gather" : "weight", precision_name(work.math), rows, work.columns,
-                     work.groups, work.depth, work.taps);
+  constexpr const char* kPasses[] = {"forward", "data", "weight"};
+  const Conv2dWindow& window = work.window;
+  std::string maps;
+  for (const Conv2dMap& map : work.maps) {
+    maps += fmt::format("{}{}x{}x{}", maps.empty() ? "" : "+", map.images, map.height, map.width);
+  }
+  return fmt::format("{} {} {}->{} {}x{} stride {} padding {} groups {} of {} branches {}{}",
+                     kPasses[static_cast<size_t>(work.pass)], precision_name(work.math), window.in_channels,
+                     window.out_channels, window.height, window.width, window.stride, window.padding, window.groups,
+                     maps, work.branches, work.epilogue ? " epilogue" : "");
 }
 
 }  // namespace

@@ -2,12 +2,12 @@
 // few tiles and splits that the model of choose_conv likes best, the fastest is kept and written down. Without a file
 // (the default), and on devices without a clock, choose_conv decides by the shape alone.
 //
-// The file is JSON, {"format": "tessera conv choices 1", "<GPU>": {"<call>": {"tile", "splits", "microseconds"}}},
+// The file is JSON, {"format": "tessera conv choices 2", "<GPU>": {"<call>": {"tile", "splits", "microseconds"}}},
 // with "source": "cudnn" or "cublas" where a library was the fastest (its "tile" and "splits" say nothing then), and
-// where a call is pass, precision, rows of the maps, columns, groups, depth and taps of ConvWork. One file serves
-// several GPUs. It appears whole or not at all; of two processes that write it at once, the last one adds to what it
-// read. Choices change the order of sums, so bits may differ from those of another file; with one complete file they
-// repeat.
+// where a call is pass, precision, window, sizes of the input maps, branches, and whether an epilogue follows. One file
+// serves several GPUs. It appears whole or not at all; of two processes that write it at once, the last one adds to
+// what it read. Choices change the order of sums, so bits may differ from those of another file; with one complete file
+// they repeat.
 #pragma once
 
 #include <filesystem>

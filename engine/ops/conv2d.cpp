@@ -63,18 +63,21 @@ struct Branch {
 void ask_tuner(const Context& context, const Conv2dWindow& window, std::span<const Branch> branches) {
   if (context.backend() != Backend::plan || !context.convolutions().tuner) return;
   std::vector<int64_t> rows;
+  std::vector<Conv2dMap> maps;
   for (const Branch& branch : branches) {
     for (const Conv2dMap& map : branch.maps) rows.push_back(map.out_rows());
+    maps.insert(maps.end(), branch.maps.begin(), branch.maps.end());
   }
-  context.convolutions().tuner->choose({ConvPass::gather,
-                                        precision_of(context),
-                                        rows,
-                                        window.group_out(),
-                                        window.groups,
-                                        window.taps() * window.group_in(),
-                                        window.taps(),
-                                        {},
-                                        static_cast<int64_t>(branches.size())},
+  context.convolutions().tuner->choose({.pass = ConvPass::forward,
+                                        .math = precision_of(context),
+                                        .rows = rows,
+                                        .columns = window.group_out(),
+                                        .groups = window.groups,
+                                        .depth = window.taps() * window.group_in(),
+                                        .taps = window.taps(),
+                                        .branches = static_cast<int64_t>(branches.size()),
+                                        .window = window,
+                                        .maps = maps},
                                        {});
 }
 

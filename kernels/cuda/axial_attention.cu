@@ -10,7 +10,7 @@
 // scores over all slices first. Channels beyond the head are zeros. Per head and cell of a line of L: forward 2 L e
 // multiply-adds and 16 e bytes, backward 9 L e (5 if nothing were computed twice) and 44 e: memory is the limit below L
 // of about 150 forward and 100 backward, arithmetic beyond (docs/kernels/attention.md). No atomics, all sums in order
-// of the cells: the same bits in every run.
+// of the cells: the same bits in every run. Grew from kernels/lab/axial_attention/3_online.h.
 #include "kernels/axial_attention.h"
 
 #include <algorithm>

@@ -197,24 +197,6 @@ void CudaContext::synchronize() {
   check(cudaStreamSynchronize(stream_of(*this)), "a kernel failed");
 }
 
-double device_seconds(CudaContext& context, const std::function<void()>& work) {
-  struct Event {
-    cudaEvent_t event = nullptr;
-    Event() { check(cudaEventCreate(&event), "an event"); }
-    ~Event() { cudaEventDestroy(event); }
-  };
-  refuse_capture(context, "time is taken");
-  const cudaStream_t stream = stream_of(context);
-  const Event begin, end;
-  check(cudaEventRecord(begin.event, stream), "recording an event");
-  work();
-  check(cudaEventRecord(end.event, stream), "recording an event");
-  context.synchronize();
-  float milliseconds = 0;
-  check(cudaEventElapsedTime(&milliseconds, begin.event, end.event), "reading a clock");
-  return 1e-3 * milliseconds;
-}
-
 void memory_zero(CudaContext& context, void* destination, size_t bytes) {
   if (bytes > 0) check(cudaMemsetAsync(destination, 0, bytes, stream_of(context)), "clearing memory");
 }

@@ -1,6 +1,7 @@
 // Entry points of the convolution, forward and data gradient: they describe a call as a table of maps and branches,
 // choose a tile, and launch the product kernels (conv2d_gather_kernel.h; one file per precision) on operands that
-// conv2d_operands.cu laid out, and conv2d_combine.cu after them. The weight gradient is conv2d_weight.cu.
+// conv2d_operands.cu laid out, and conv2d_combine.cu after them. The weight gradient is conv2d_weight.cu. The
+// simpler versions that the product kernels grew from are kernels/lab/conv2d, 1_definition.h to 6_pipeline.h.
 #include <algorithm>
 #include <vector>
 
@@ -27,6 +28,11 @@ struct GatherCall {
   bool chunks = true;
 
   bool moments() const { return branches.front().moments.rows != nullptr; }
+  bool epilogue() const {
+    return args.relu || moments() || std::any_of(branches.begin(), branches.end(), [](const GatherBranch& branch) {
+             return branch.scale != nullptr || branch.bias != nullptr || branch.residual != nullptr;
+           });
+  }
 };
 
 // Combines partial results of `splits` (or adds an epilogue to one) over all rows of the call's targets.
@@ -114,18 +120,15 @@ void launch_call(DeviceContext& context, const GatherCall& call, ConvMath math, 
 
 // What a library left out.
 void apply_epilogue(DeviceContext& context, const GatherCall& call) {
-  bool nothing = !call.args.relu && !call.moments();
+  if (!call.epilogue()) return;
   std::vector<const float*> results;
-  for (const GatherBranch& branch : call.branches) {
-    nothing = nothing && branch.scale == nullptr && branch.bias == nullptr && branch.residual == nullptr;
-    results.push_back(branch.target);
-  }
-  if (nothing) return;
+  for (const GatherBranch& branch : call.branches) results.push_back(branch.target);
   clear_moments(context, call);
   combine_targets(context, call, results, 1, 0);
 }
 
-void run_gather(DeviceContext& context, const GatherCall& call, ConvMath math, const LibraryCall& offer,
+// named: pass, precision, and what a tuner tells calls apart by.
+void run_gather(DeviceContext& context, const GatherCall& call, ConvWork named, const LibraryCall& offer,
                 const ConvChoice* given) {
   std::vector<int64_t> rows;
   int64_t depth = 0;
@@ -133,12 +136,15 @@ void run_gather(DeviceContext& context, const GatherCall& call, ConvMath math, c
     rows.push_back(map.rows);
     depth = std::max<int64_t>(depth, map.depth);
   }
-  const int64_t taps = depth / std::max(1, call.args.source_group);
-  const auto branches = static_cast<int64_t>(call.branches.size());
+  named.rows = rows;
+  named.columns = call.args.target_group;
+  named.groups = call.args.groups;
+  named.depth = depth;
+  named.taps = depth / std::max(1, call.args.source_group);
+  named.libraries = offer.offered;
+  named.branches = static_cast<int64_t>(call.branches.size());
   run_choice(
-      context, given,
-      {ConvPass::gather, math, rows, call.args.target_group, call.args.groups, depth, taps, offer.offered, branches},
-      offer, [&](const ConvChoice& choice) { launch_call(context, call, math, choice); },
+      context, given, named, offer, [&](const ConvChoice& choice) { launch_call(context, call, named.math, choice); },
       [&](ConvSource source) {
         offer.run(source);
         apply_epilogue(context, call);
@@ -279,7 +285,11 @@ void run_forward(DeviceContext& context, const Conv2dBranches<Conv2dForwardArgs>
                         .weight = stored[2 * i + 1],
                         .x_group = stored_channels(math, window.group_in())});
   }
-  run_gather(context, forward_call(branches, operands), math, library_forward(context, branches, operands), given);
+  const std::vector<Conv2dMap> maps = maps_of(branches);
+  const GatherCall call = forward_call(branches, operands);
+  run_gather(context, call,
+             {.pass = ConvPass::forward, .math = math, .window = window, .maps = maps, .epilogue = call.epilogue()},
+             library_forward(context, branches, operands), given);
 }
 
 void run_backward_data(DeviceContext& context, const Conv2dBranches<Conv2dBackwardDataArgs>& branches,
@@ -300,7 +310,9 @@ void run_backward_data(DeviceContext& context, const Conv2dBranches<Conv2dBackwa
     const ChannelRows rows = weight_rows(window, branches[branch].weight);
     use(StoredRows(context, math, {&rows, 1})[0]);
   };
-  run_gather(context, backward_data_call(branches, operands), math,
+  const std::vector<Conv2dMap> maps = maps_of(branches);
+  run_gather(context, backward_data_call(branches, operands),
+             {.pass = ConvPass::data, .math = math, .window = window, .maps = maps, .epilogue = any_scaled(branches)},
              library_backward_data(context, branches, operands, with_weight), given);
 }
 

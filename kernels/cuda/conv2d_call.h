@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <stdexcept>
+#include <vector>
 
 #include "kernels/conv2d_choice.h"
 #include "kernels/cuda/conv2d_library.h"
@@ -38,6 +39,18 @@ inline int64_t rows_of_output(std::span<const Conv2dMap> maps) {
   return rows;
 }
 
+// The maps of all branches, and whether one of them has a scale.
+template <typename Args>
+std::vector<Conv2dMap> maps_of(Conv2dBranches<Args> branches) {
+  std::vector<Conv2dMap> maps;
+  for (const Args& args : branches) maps.insert(maps.end(), args.maps.begin(), args.maps.end());
+  return maps;
+}
+template <typename Args>
+bool any_scaled(Conv2dBranches<Args> branches) {
+  return std::any_of(branches.begin(), branches.end(), [](const Args& args) { return args.scale != nullptr; });
+}
+
 // Rows of x, dy and the weights.
 inline ChannelRows x_rows(const Conv2dWindow& window, const float* x, std::span<const Conv2dMap> maps) {
   return {x, rows_of_input(maps) * window.groups, window.group_in()};
@@ -55,7 +68,7 @@ std::function<double(const ConvChoice&)> stopwatch([[maybe_unused]] Device& cont
   if constexpr (std::is_same_v<Device, CudaContext>) {
     return [&](const ConvChoice& choice) {
       try {
-        return device_seconds(context, [&] { run(choice); });
+        return device_seconds(context, 1, [&] { run(choice); }).front();
       } catch (const LibraryRefused&) {
         return std::numeric_limits<double>::infinity();
       }

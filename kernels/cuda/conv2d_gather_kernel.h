@@ -5,7 +5,7 @@
 // Depth k = (tap, channel) in steps of 64 bytes through the ring of copy_pipeline.h. A thread fetches the same chunk of
 //   16 bytes of several rows; its position in the window moves along without a division.
 // Bytes: source once per column tile and tap (the taps hit the caches), weights once per row tile, target once.
-// FLOPs: 2 * rows * target_channels * depth.
+// FLOPs: 2 * rows * target_channels * depth. Grew from kernels/lab/conv2d/6_pipeline.h.
 #pragma once
 
 #include "kernels/cuda/conv2d_gather.h"

@@ -1,5 +1,7 @@
 #include "kernels/cuda/conv2d_library.h"
 
+#include <algorithm>
+
 #include "kernels/cuda/cublas_product.h"
 #include "kernels/cuda/cudnn_conv.h"
 #include "kernels/cuda/libraries.h"
@@ -84,8 +86,8 @@ LibraryCall library_backward_data(CudaContext& context, const Conv2dBranches<Con
       });
     }
   };
-  bool scaled = false;
-  for (const Conv2dBackwardDataArgs& args : branches) scaled = scaled || args.scale != nullptr;
+  const bool scaled =
+      std::any_of(branches.begin(), branches.end(), [](const auto& args) { return args.scale != nullptr; });
   return {offered(window, math, !scaled && whole_channels(window, math)), run};
 }
 

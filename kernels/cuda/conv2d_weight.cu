@@ -166,10 +166,21 @@ void run_backward_weight(DeviceContext& context, const Conv2dBranches<Conv2dBack
   const std::vector<int64_t> rows(branches.size(), window.group_out());
   const int64_t columns = window.taps() * stored_channels(math, window.group_in());
   const LibraryCall offer = library_backward_weight(context, branches, operands);
+  const std::vector<Conv2dMap> maps = maps_of(branches);
   run_choice(
       context, given,
-      {ConvPass::weight, math, rows, columns, window.groups, most_pixels, window.taps(), offer.offered,
-       static_cast<int64_t>(branches.size())},
+      {.pass = ConvPass::weight,
+       .math = math,
+       .rows = rows,
+       .columns = columns,
+       .groups = window.groups,
+       .depth = most_pixels,
+       .taps = window.taps(),
+       .libraries = offer.offered,
+       .branches = static_cast<int64_t>(branches.size()),
+       .window = window,
+       .maps = maps,
+       .epilogue = any_scaled(branches)},
       offer, [&](const ConvChoice& choice) { launch_weights(context, branches, operands, choice); },
       [&](ConvSource source) {
         offer.run(source);

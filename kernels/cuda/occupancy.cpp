@@ -9,7 +9,8 @@ namespace tessera {
 namespace {
 
 constexpr KernelResources kKernels[] = {
-#define RESOURCES(kernel, registers, shared_bytes, threads) {kernel, registers, shared_bytes, threads},
+#define RESOURCES(kernel, registers, static_bytes, dynamic_bytes, threads) \
+  {kernel, registers, static_bytes + dynamic_bytes, threads},
 #include "kernels/cuda/occupancy.inc"
 #undef RESOURCES
 };

@@ -163,6 +163,35 @@ TEST_F(Program, ChecksTheOpsOfADevice) {
   expect_error(run_program({"bench", "ops", "--device", "cpu", "--check-only"}), 2, "--check-only");
 }
 
+TEST_F(Program, TimesOperationsAndConvolutionsOfAModel) {
+  const ProgramResult timed =
+      run_program({"bench", "ops", "--device", "cpu", "--model", "configs/gridmask_fcos_tiny_shapes.json", "--size",
+                   "64x64", "--filter", "nms", "--json"});
+  ASSERT_EQ(timed.exit_code, 0) << timed.err;
+  const json document = json::parse(timed.out);
+  EXPECT_TRUE(document["convolutions"].empty());
+  ASSERT_EQ(document["operations"].size(), 2u);
+  EXPECT_EQ(document["operations"][0]["name"], "nms 1000");
+  EXPECT_GT(document["operations"][0]["forward"]["median_ms"], 0);
+}
+
+// A build that was made for GPUs says it, a build that was not has nothing to say.
+TEST_F(Program, SaysThatItRunsOnTheCpuForWantOfAGpu) {
+  if (std::filesystem::exists("/proc/driver/nvidia/version")) GTEST_SKIP() << "a driver is here";
+#if TESSERA_CUDA
+  constexpr bool kMadeForGpus = true;
+#else
+  constexpr bool kMadeForGpus = false;
+#endif
+  for (const bool quiet : {false, true}) {
+    std::vector<std::string> arguments = {"bench", "ops", "--filter", "no such row"};
+    if (quiet) arguments.push_back("-q");
+    const ProgramResult result = run_program(arguments);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_EQ(result.err.find("no GPU: running on cpu\n") != std::string::npos, kMadeForGpus && !quiet) << result.err;
+  }
+}
+
 // Less than fp32 reaches the convolutions of every verb: the loss of the first step moves, by no more than some
 // roundings of operands do.
 TEST_F(Program, PrecisionOfADevice) {

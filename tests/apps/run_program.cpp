@@ -29,9 +29,10 @@ std::string file_content(const std::filesystem::path& file) {
 namespace {
 
 // beside: called with the running program.
-ProgramResult run(const std::vector<std::string>& arguments, const std::function<void(pid_t)>& beside) {
+ProgramResult run(const std::filesystem::path& binary, const std::vector<std::string>& arguments,
+                  const std::function<void(pid_t)>& beside) {
   const TemporaryFolder folder;
-  const std::string out = folder.path() / "out", err = folder.path() / "err", binary = program();
+  const std::string out = folder.path() / "out", err = folder.path() / "err";
   std::vector<char*> values = {const_cast<char*>(binary.c_str())};
   for (const std::string& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
   values.push_back(nullptr);
@@ -51,16 +52,21 @@ ProgramResult run(const std::vector<std::string>& arguments, const std::function
 
 }  // namespace
 
-ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds) {
-  if (stop_after_seconds <= 0) return run(arguments, {});
-  return run(arguments, [=](pid_t child) {
+ProgramResult run_command(const std::filesystem::path& binary, const std::vector<std::string>& arguments,
+                          double stop_after_seconds) {
+  if (stop_after_seconds <= 0) return run(binary, arguments, {});
+  return run(binary, arguments, [=](pid_t child) {
     std::this_thread::sleep_for(std::chrono::duration<double>(stop_after_seconds));
     kill(child, SIGTERM);
   });
 }
 
+ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds) {
+  return run_command(program(), arguments, stop_after_seconds);
+}
+
 ProgramResult run_program_until(const std::vector<std::string>& arguments, const std::filesystem::path& file) {
-  return run(arguments, [&](pid_t child) {
+  return run(program(), arguments, [&](pid_t child) {
     const auto ended = [&] {
       siginfo_t info{};
       return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;

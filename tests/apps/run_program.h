@@ -19,6 +19,8 @@ struct ProgramResult {
 std::filesystem::path program();
 
 // stop_after_seconds > 0: sends SIGTERM then.
+ProgramResult run_command(const std::filesystem::path& binary, const std::vector<std::string>& arguments,
+                          double stop_after_seconds = 0);
 ProgramResult run_program(const std::vector<std::string>& arguments, double stop_after_seconds = 0);
 
 // Sends SIGTERM as soon as the file is there.

@@ -29,7 +29,16 @@ class ConvTuning : public ::testing::Test {
     return all.str();
   }
 
-  ConvWork work(ConvMath math = ConvMath::tf32) const { return {ConvPass::gather, math, rows_, 64, 1, 4608, 9}; }
+  ConvWork work(ConvMath math = ConvMath::tf32) const {
+    return {.pass = ConvPass::forward,
+            .math = math,
+            .rows = rows_,
+            .columns = 64,
+            .depth = 4608,
+            .taps = 9,
+            .window = {512, 64, 3, 3, 1, 1},
+            .maps = maps_};
+  }
 
   // A GPU that is fastest with one choice.
   struct Clock {
@@ -41,6 +50,7 @@ class ConvTuning : public ::testing::Test {
   };
 
   std::vector<int64_t> rows_ = {70, 20};
+  std::vector<Conv2dMap> maps_ = {{1, 7, 10, 7, 10}, {1, 4, 5, 4, 5}};
 };
 
 TEST_F(ConvTuning, CandidatesAreDistinctAndBeginWithTheDefault) {
@@ -75,9 +85,48 @@ TEST_F(ConvTuning, GpusPrecisionsAndShapesAreTunedApart) {
   EXPECT_EQ(ConvTuningFile(file(), "GPU B").choose(work(), {}), choose_conv(work()));
   ConvTuningFile tuner(file(), "GPU A");
   EXPECT_EQ(tuner.choose(work(ConvMath::bf16), {}), choose_conv(work(ConvMath::bf16)));
-  ConvWork other = work();
-  other.taps = 1;
-  EXPECT_EQ(tuner.choose(other, {}), choose_conv(other));
+  std::vector<ConvWork> others(8, work());
+  others[0].pass = ConvPass::data;
+  others[1].pass = ConvPass::weight;
+  others[2].window = {512, 64, 1, 9, 1, 1};
+  others[3].window.stride = 2;
+  others[4].window.padding = 0;
+  const std::vector<Conv2dMap> turned = {{1, 10, 7, 10, 7}, {1, 4, 5, 4, 5}};
+  others[5].maps = turned;
+  others[6].branches = 2;
+  others[7].epilogue = true;
+  for (size_t i = 0; i < others.size(); ++i) {
+    Clock never{choose_conv(others[i])};
+    EXPECT_EQ(tuner.choose(others[i], never.measure()), never.fastest) << i;
+    EXPECT_GT(never.calls, 0) << i;
+  }
+  EXPECT_EQ(tuner.choose(work(), {}), clock.fastest);
+}
+
+// A layer as wide as it is deep: its data gradient is the same product as its forward pass. Whatever is the fastest for
+// one, and whichever libraries the other cannot ask, both keep what was measured for them.
+TEST_F(ConvTuning, ForwardAndDataGradientKeepTheirOwnChoices) {
+  const std::vector<ConvSource> libraries = {ConvSource::cudnn};
+  ConvWork forward = work();
+  forward.window = {256, 256, 3, 3, 1, 1};
+  forward.libraries = libraries;
+  ConvWork data = forward;
+  data.pass = ConvPass::data;
+  ConvWork folded = data;  // cuDNN has no scale there
+  folded.epilogue = true;
+  folded.libraries = {};
+  int calls = 0;
+  const auto clock = [&](ConvSource fastest) {
+    return [&calls, fastest](const ConvChoice& choice) { return ++calls, choice.source == fastest ? 1e-4 : 2e-4; };
+  };
+  ConvTuningFile tuner(file(), "GPU A");
+  for (int step = 0; step < 2; ++step) {
+    EXPECT_EQ(tuner.choose(forward, clock(ConvSource::cudnn)).source, ConvSource::cudnn) << step;
+    EXPECT_EQ(tuner.choose(data, clock(ConvSource::cudnn)).source, ConvSource::cudnn) << step;
+    EXPECT_EQ(tuner.choose(folded, clock(ConvSource::own)).source, ConvSource::own) << step;
+    if (step == 0) calls = 0;
+  }
+  EXPECT_EQ(calls, 0);
 }
 
 TEST_F(ConvTuning, TwoWritersKeepWhatTheOtherWrote) {
@@ -110,14 +159,14 @@ TEST_F(ConvTuning, AnEntryThatIsNoChoiceOfTheShapeIsMeasuredAgain) {
 TEST_F(ConvTuning, OtherFilesAreRefused) {
   for (
       const char* content :
-      {"", "{", "[]", "{}", R"({"format": 1})", R"({"format": "tessera conv choices 2"})",
-       R"({"format": "tessera conv choices 1", "GPU": 3})",
-       R"({"format": "tessera conv choices 1", "GPU": {"call": 1}})",
-       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": 4, "splits": 1, "microseconds": 1}}})",
-       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "1x1", "splits": 1, "microseconds": 1}}})",
-       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "64x64", "splits": 0, "microseconds": 1}}})",
-       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "64x64", "splits": 1}}})",
-       R"({"format": "tessera conv choices 1", "GPU": {"call": {"tile": "64x64", "splits": 1, "microseconds": 1, "source": "mkl"}}})"}) {
+      {"", "{", "[]", "{}", R"({"format": 1})", R"({"format": "tessera conv choices 3"})",
+       R"({"format": "tessera conv choices 2", "GPU": 3})",
+       R"({"format": "tessera conv choices 2", "GPU": {"call": 1}})",
+       R"({"format": "tessera conv choices 2", "GPU": {"call": {"tile": 4, "splits": 1, "microseconds": 1}}})",
+       R"({"format": "tessera conv choices 2", "GPU": {"call": {"tile": "1x1", "splits": 1, "microseconds": 1}}})",
+       R"({"format": "tessera conv choices 2", "GPU": {"call": {"tile": "64x64", "splits": 0, "microseconds": 1}}})",
+       R"({"format": "tessera conv choices 2", "GPU": {"call": {"tile": "64x64", "splits": 1}}})",
+       R"({"format": "tessera conv choices 2", "GPU": {"call": {"tile": "64x64", "splits": 1, "microseconds": 1, "source": "mkl"}}})"}) {
     put(content);
     try {
       ConvTuningFile(file(), "GPU");

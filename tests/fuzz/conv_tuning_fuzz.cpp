@@ -13,9 +13,9 @@ bool parse(Bytes bytes) {
 
 std::vector<std::string> seeds() {
   return {
-      R"({"format": "tessera conv choices 1", "GPU": {"gather tf32 rows 16800 columns 256 groups 1 depth 2304 taps 9":)"
+      R"({"format": "tessera conv choices 2", "GPU": {"forward tf32 256->256 3x3 stride 1 padding 1 groups 1 of 1x100x168 branches 1":)"
       R"( {"tile": "128x64", "splits": 1, "microseconds": 512.0}}})",
-      R"({"format": "tessera conv choices 1", "another": {"weight fp32 rows 9 columns 8 groups 1 depth 1 taps 1":)"
+      R"({"format": "tessera conv choices 2", "another": {"weight fp32 8->9 1x1 stride 1 padding 0 groups 1 of 1x1x1 branches 1 epilogue":)"
       R"( {"tile": "16x64", "splits": 65536, "microseconds": 1, "source": "cudnn"}}})"};
 }
 

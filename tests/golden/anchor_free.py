@@ -184,7 +184,7 @@ class MaskFeatures(nn.Module):
 
     def forward(self, p2, p3, p4, t5):
         if self.coordinates:
-            axes = [torch.linspace(-1, 1, n).to(t5) for n in t5.shape[2:]]
+            axes = [torch.linspace(-1, 1, n, device=t5.device).to(t5) for n in t5.shape[2:]]
             y, x = torch.meshgrid(*axes, indexing="ij")
             t5 = torch.cat([t5, torch.stack([x, y]).expand(len(t5), -1, -1, -1)], 1)
         if self.levels is None:

@@ -323,11 +323,14 @@ TEST(Conv2dDevice, TunerChooses) {
       ConvPass pass;
       ConvMath math;
       int64_t columns, depth, taps;
+      bool epilogue;
       bool operator==(const Call&) const = default;
     };
     std::vector<Call> calls;
     ConvChoice choose(const ConvWork& work, const std::function<double(const ConvChoice&)>&) override {
-      calls.push_back({work.pass, work.math, work.columns, work.depth, work.taps});
+      EXPECT_EQ(work.window.in_channels, 12);
+      EXPECT_EQ(work.maps.size(), 1u);
+      calls.push_back({work.pass, work.math, work.columns, work.depth, work.taps, work.epilogue});
       return {ConvTile::m64n64, 2};
     }
   };
@@ -340,17 +343,23 @@ TEST(Conv2dDevice, TunerChooses) {
                  weight = upload(context, operands.weight);
     Tensor to_y = Tensor::empty(context, {problem.out_size()});
     Tensor to_dweight = Tensor::empty(context, {problem.window().weight_elements()});
+    Tensor to_dx = Tensor::empty(context, x.shape());
+    const Tensor scale = Tensor::zeros(context, {20});
     const auto recorder = std::make_shared<Recorder>();
     context.set_convolutions({.tuner = recorder});
     on_device(context, [&](auto& device) {
       conv2d_forward(device, Conv2dForwardArgs{problem.window(), maps, x.data<float>(), weight.data<float>(), nullptr,
                                                nullptr, nullptr, to_y.data<float>(), false});
+      conv2d_backward_data(device,
+                           Conv2dBackwardDataArgs{problem.window(), maps, dy.data<float>(), weight.data<float>(),
+                                                  scale.data<float>(), to_dx.data<float>()});
       conv2d_backward_weight(device, Conv2dBackwardWeightArgs{problem.window(), maps, x.data<float>(), dy.data<float>(),
                                                               nullptr, to_dweight.data<float>(), ConvMath::bf16});
     });
     context.set_convolutions({});
-    EXPECT_EQ(recorder->calls, (std::vector<Recorder::Call>{{ConvPass::gather, ConvMath::fp32, 20, 108, 9},
-                                                            {ConvPass::weight, ConvMath::bf16, 144, 42, 9}}));
+    EXPECT_EQ(recorder->calls, (std::vector<Recorder::Call>{{ConvPass::forward, ConvMath::fp32, 20, 108, 9, false},
+                                                            {ConvPass::data, ConvMath::fp32, 12, 180, 9, true},
+                                                            {ConvPass::weight, ConvMath::bf16, 144, 42, 9, false}}));
     expect_near("y", to_y.to_host<float>(context), problem.forward(operands.x, operands.weight),
                 problem.forward(magnitudes(operands.x), magnitudes(operands.weight)), bound_of(ConvMath::fp32, 108));
   });
@@ -361,9 +370,9 @@ TEST(Conv2dDevice, ChoiceFitsTheShape) {
     return choose_conv({pass, ConvMath::tf32, rows, columns, groups, depth});
   };
   // A tower layer over five levels, a layer of four channels, one small map with a long depth.
-  EXPECT_EQ(choice(ConvPass::gather, {16800, 4200, 1050, 273, 77}, 256, 1, 2304).splits, 1);
-  EXPECT_EQ(choice(ConvPass::gather, {16800}, 4, 32, 36).tile, ConvTile::m128n16);
-  EXPECT_GT(choice(ConvPass::gather, {77}, 64, 1, 4608).splits, 1);
+  EXPECT_EQ(choice(ConvPass::forward, {16800, 4200, 1050, 273, 77}, 256, 1, 2304).splits, 1);
+  EXPECT_EQ(choice(ConvPass::forward, {16800}, 4, 32, 36).tile, ConvTile::m128n16);
+  EXPECT_GT(choice(ConvPass::forward, {77}, 64, 1, 4608).splits, 1);
   EXPECT_EQ(choice(ConvPass::weight, {4}, 36, 32, 67200).tile, ConvTile::m16n64);
   EXPECT_GT(choice(ConvPass::weight, {256}, 2304, 1, 16800).splits, 1);
 }
