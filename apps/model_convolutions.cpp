@@ -25,10 +25,10 @@ class CallList final : public ConvTuner {
     TESSERA_CHECK(of.height == of.width && of.padding == of.height / 2, "a window of {} x {}, padding {}", of.height,
                   of.width, of.padding);
     for (const Conv2dMap& map : work.maps) {
-      ++calls[describe({"", "", map.images, map.height, map.width, of.in_channels, of.out_channels, of.height,
-                        of.stride, of.groups})];
-      shapes.push_back({"model", "", map.images, map.height, map.width, of.in_channels, of.out_channels, of.height,
-                        of.stride, of.groups});
+      const BenchShape shape{"model",         "",        map.images, map.height, map.width, of.in_channels,
+                             of.out_channels, of.height, of.stride,  of.groups};
+      ++calls[describe(shape)];
+      shapes.push_back(shape);
     }
     return choose_conv(work);
   }
