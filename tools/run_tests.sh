@@ -5,7 +5,8 @@
 set -euo pipefail
 binary=$1
 shift
-cores=$(nproc) shards=$(($(nproc) * ${SHARDS_PER_CORE:-8}))
+cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
+shards=$((cores * ${SHARDS_PER_CORE:-8}))
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 run_shard() {  # run_shard INDEX GTEST-ARGUMENTS...
