@@ -120,7 +120,6 @@ void forget_copies(Thread& thread);
 // Why a device could not hold all blocks of a cooperative launch at once, when each has `shared_bytes` of shared
 // memory; empty when it can.
 std::string why_not_resident(const LaunchShape& shape, size_t shared_bytes);
-uint64_t next_random(uint64_t& state);
 SharedArray new_shared_array(const void* key, size_t bytes, size_t alignment, const char* file, int line);
 void free_shared_arrays(Block& block);
 void check_shared_guards(Execution& execution, const Block& block);

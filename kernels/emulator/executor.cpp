@@ -41,6 +41,13 @@ constexpr uint64_t kResidentSharedBytes = 100 << 10, kReservedSharedBytes = 1 <<
 constexpr size_t kMostIdentities = 1024;
 constexpr size_t kFewestBlocksApart = 3;
 
+uint64_t next_random(uint64_t& state) {  // splitmix64
+  uint64_t z = (state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
 void check_shape(const LaunchShape& shape) {
   const auto text = [](const dim3& size) {
     return "(" + std::to_string(size.x) + ", " + std::to_string(size.y) + ", " + std::to_string(size.z) + ")";
@@ -249,13 +256,6 @@ void run_blocks(Execution& execution, const std::vector<std::unique_ptr<Block>>&
 }
 
 }  // namespace
-
-uint64_t next_random(uint64_t& state) {  // splitmix64
-  uint64_t z = (state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
 
 std::string why_not_resident(const LaunchShape& shape, size_t shared_bytes) {
   const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
