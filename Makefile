@@ -101,12 +101,15 @@ KERNEL_OBJECTS := $(call object,$(filter kernels/%,$(LIBRARY_SOURCES)))
 RNG := engine/core/rng.cpp
 LIBRARY_OBJECTS := $(call objects,library,$(filter-out kernels/% $(RNG),$(LIBRARY_SOURCES))) $(call object,$(NAME_TABLES))
 APP_OBJECTS := $(call objects,apps,$(APP_SOURCES))
-KERNEL_TEST_OBJECTS := $(call objects,tests/kernels_alone,$(KERNEL_TEST_SOURCES))
-TEST_OBJECTS := $(KERNEL_TEST_OBJECTS) $(call objects,tests/others,$(filter-out $(KERNEL_TEST_SOURCES),$(TEST_SOURCES)))
+EMULATOR_TEST_SOURCES := $(filter tests/emulator/%,$(TEST_SOURCES))
+EMULATOR_TEST_OBJECTS := $(call objects,tests/emulator_alone,$(EMULATOR_TEST_SOURCES))
+OP_TEST_OBJECTS := $(call objects,tests/kernels_alone,$(filter-out tests/emulator/%,$(KERNEL_TEST_SOURCES)))
+TEST_OBJECTS := $(EMULATOR_TEST_OBJECTS) $(OP_TEST_OBJECTS) $(call objects,tests/others,$(filter-out $(KERNEL_TEST_SOURCES),$(TEST_SOURCES)))
 LIBRARY := $(BUILD)/libtessera.a
 BINARY := $(if $(filter release,$(VARIANT)),build/tessera,$(BUILD)/tessera)
 TESTS := $(BUILD)/tessera_tests
 KERNEL_TESTS := $(BUILD)/kernel_tests
+RACE_TESTS := $(BUILD)/race_tests
 
 quoted = '$(subst ','\'',$(1))'
 V ?= 0
@@ -132,12 +135,12 @@ tiny: $(TESTS)          ## the first test to run: one op, one tape, one gradient
 	$(Q)$(TESTS) --gtest_filter='Tiny.*' --gtest_brief=1
 asan:                   ## build and run the suite under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan test
-tsan:                   ## races: of the threaded parts, and of the CUDA kernels on the emulator
+# OpenMP loops are left out: libgomp is not instrumented, so its barriers look like races.
+tsan:                   ## races of the parts that make threads of their own
 	$(Q)$(MAKE) --no-print-directory VARIANT=tsan build/tsan/tessera_tests
-	$(Q)tools/run_tsan.sh build/tsan/tessera_tests
-races:                  ## races of the CUDA kernels alone
-	$(Q)$(MAKE) --no-print-directory VARIANT=tsan build/tsan/kernel_tests
-	$(Q)tools/run_tsan.sh build/tsan/kernel_tests
+	$(Q)TSAN_OPTIONS="halt_on_error=1 exitcode=66" tools/run_tests.sh build/tsan/tessera_tests --gtest_filter='Loader*:BatchOrder*:Allocator*'
+races: $(RACE_TESTS)    ## races of the CUDA kernels, within a block and between blocks
+	$(Q)tools/run_races.sh $(RACE_TESTS)
 fuzz:                   ## libFuzzer on every parser, FUZZ_SECONDS=60 each (FUZZ=png: those named so)
 	$(Q)tools/run_fuzz.sh --check
 	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz CXX=clang++ fuzzers
@@ -205,7 +208,7 @@ $(BUILD)/obj/kernels/%.o: private CXXFLAGS_ALL += $(KERNEL_FLAGS)
 $(call object,$(RNG)): private CXXFLAGS_ALL += $(if $(filter asan,$(VARIANT)),-O2)
 $(BUILD)/obj/apps/%.o: private CXXFLAGS_ALL += $(APP_FLAGS)
 $(BUILD)/obj/tests/%.o: private CXXFLAGS_ALL += $(TEST_FLAGS)
-$(BUILD)/obj/tests/emulator/%.o $(BUILD)/obj/tests/kernels_alone/%.o: private CXXFLAGS_ALL += -Wno-unknown-pragmas
+$(BUILD)/obj/tests/emulator/%.o $(BUILD)/obj/tests/emulator_alone/%.o: private CXXFLAGS_ALL += -Wno-unknown-pragmas
 $(BUILD)/obj/kernels/cuda/%.o: private CPPFLAGS_ALL += $(CUDA_INCLUDE)
 $(BUILD)/obj/kernels/cuda/context.o: private CPPFLAGS_ALL += -DTESSERA_CUDA_ARCHITECTURES='"$(CUDA_ARCH)"'
 $(BUILD)/obj/kernels/cuda/context.o: $(BUILD)/cuda_flags
@@ -240,6 +243,27 @@ $(BUILD)/obj/%.emulated.o: %.cu $(BUILD)/flags
 	$(compile_emulated)
 $(BUILD)/obj/%.emulated.o: $(BUILD)/batches/%.cu $(BUILD)/flags
 	$(compile_emulated) -Wno-shadow
+# Of `make races` what runs on the emulator is compiled once more, for ThreadSanitizer; the rest is the build's own. The
+# emulator itself is not instrumented: it tells ThreadSanitizer what the threads do.
+RACE_FLAGS := -O1 -fno-strict-aliasing -Wno-unknown-pragmas -Wno-shadow
+race_object = $(patsubst %,$(BUILD)/obj/races/%.o,$(basename $(patsubst $(BUILD)/batches/%,%,$(1))))
+RACE_OBJECTS := $(call race_object,$(KERNEL_UNITS) $(TEST_KERNEL_SOURCES) $(EMULATOR_TEST_SOURCES))
+RACE_EMULATOR_OBJECTS := $(call race_object,$(filter kernels/emulator/%,$(LIBRARY_SOURCES)))
+define compile_for_races
+	@mkdir -p $(@D)
+	$(call say,RACE,$<)
+	$(Q)$(CXX) $(CXXFLAGS_ALL) $(RACE_FLAGS) $(INSTRUMENTED) $(CPPFLAGS_ALL) -MMD -MP -x c++ -c $< -o $@
+endef
+$(RACE_OBJECTS): INSTRUMENTED := -fsanitize=thread
+$(RACE_EMULATOR_OBJECTS): INSTRUMENTED := -DTESSERA_RACE_CHECK=1
+$(BUILD)/obj/races/%.o: %.cu $(BUILD)/race_flags
+	$(compile_for_races)
+$(BUILD)/obj/races/%.o: $(BUILD)/batches/%.cu $(BUILD)/race_flags
+	$(compile_for_races)
+$(BUILD)/obj/races/%.o: %.cpp $(BUILD)/race_flags
+	$(compile_for_races)
+$(BUILD)/race_flags: $(BUILD)/flags FORCE
+	@printf '%s\n' $(call quoted,$(RACE_FLAGS)) | cmp -s - $@ || printf '%s\n' $(call quoted,$(RACE_FLAGS)) > $@
 $(BUILD)/cuda_flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(NVCC) $(NVCC_FLAGS)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS)' > $@
@@ -270,10 +294,15 @@ $(TESTS): $(TEST_OBJECTS) $(APP_OBJECTS) $(call emulated_object,$(TEST_KERNEL_SO
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
 
-# The tests of the emulator and of all kernels alone: what the race checker runs.
-$(KERNEL_TESTS): $(KERNEL_TEST_OBJECTS) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
+# The tests of the emulator and of all kernels alone.
+$(KERNEL_TESTS): $(EMULATOR_TEST_OBJECTS) $(OP_TEST_OBJECTS) $(call emulated_object,$(TEST_KERNEL_SOURCES)) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
+
+# The same for the race checker. Instrumented objects come first: of what inline functions have in common, theirs is taken.
+$(RACE_TESTS): $(RACE_OBJECTS) $(RACE_EMULATOR_OBJECTS) $(OP_TEST_OBJECTS) $(call cuda_object,$(TEST_KERNEL_SOURCES)) $(LIBRARY)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -fsanitize=thread $(LDFLAGS_ALL) $(LDFLAGS) $^ -lgtest $(LDLIBS_ALL) -o $@
 
 # What the fuzzers may need; the linker takes from the archive what each asks for.
 PARSER_SOURCES := $(filter-out engine/io/sha256.cpp,$(wildcard engine/io/*.cpp data/image/*.cpp data/annotations/*.cpp weights_tools/*.cpp))

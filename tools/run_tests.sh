@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Runs a gtest binary on all cores, eight shards for each so that none waits for another's long test, and closes with one
-# line: N passed, N failed, N skipped. A process that ends without its results counts as failed.
+# Runs a gtest binary on all cores, SHARDS_PER_CORE=8 shards for each so that none waits for another's long test, and closes
+# with one line: N passed, N failed, N skipped. A process that ends without its results counts as failed.
 #   tools/run_tests.sh BINARY [GTEST ARGUMENTS ...]
 set -euo pipefail
 binary=$1
 shift
-cores=$(nproc) shards=$(($(nproc) * 8))
+cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
+shards=$((cores * ${SHARDS_PER_CORE:-8}))
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 run_shard() {  # run_shard INDEX GTEST-ARGUMENTS...

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything CI holds against a change: lint, the suite in release, the suite under ASan+UBSan.
+# Everything CI holds against a change: lint, the suite in release, races of the kernels, the suite under ASan+UBSan.
 # Closes with one line over all of it: N passed, N failed, N skipped.    tools/test_all.sh [JOBS]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -12,7 +12,7 @@ suite() {  # suite NAME MAKE-ARGUMENTS...
   log=$(mktemp)
   if ! make -j"$jobs" --no-print-directory "${@:2}" >"$log" 2>&1; then
     tail -n 60 "$log"
-    grep -aE ': Failure$|^\[  FAILED  \]|ERROR: AddressSanitizer|runtime error' "$log" | sort -u | head -n 40 || true
+    grep -aE ': Failure$|^\[  FAILED  \]|ERROR: AddressSanitizer|WARNING: ThreadSanitizer|runtime error' "$log" | sort -u | head -n 40 || true
   fi
   closing=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
   grep -E '^slowest' "$log"
@@ -31,13 +31,15 @@ stage lint
 if tools/lint.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 # Ops are tested on the CPU and, as CUDA kernels, on the emulator; with a toolkit nvcc compiles them too.
 export TESSERA_BACKENDS=cpu,emulated
-suite "release" CUDA_ARCH=86 BATCHED="library apps tests cuda" test
+release=(CUDA_ARCH=86 BATCHED="library apps tests cuda")
+suite "release" "${release[@]}" test
 tools/check_kernel_budgets.sh build/release
 case $? in
   0) passed=$((passed + 1)) ;;
   125) skipped=$((skipped + 1)) ;;  # no toolkit
   *) failed=$((failed + 1)) ;;
 esac
+suite "races" "${release[@]}" races  # of the same objects, but for what runs on the emulator
 suite "asan+ubsan" VARIANT=asan test
 stage "total"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -74,10 +74,16 @@ void launch_in(ConvMath math, DeviceContext& context, const GatherArgs& args, Co
   }
 }
 
+// There is no gather kernel of 16 rows, which a choice may name: that one is for gradients of weights.
+ConvTile gather_tile(const ConvChoice& choice) {
+  return choice.tile == ConvTile::m16n64 ? ConvTile::m64n64 : choice.tile;
+}
+
 void launch_call(DeviceContext& context, const GatherCall& call, ConvMath math, const ConvChoice& choice) {
   clear_moments(context, call);
   GatherArgs args = call.args;
-  args.column_tiles = ceil_div(args.target_group, columns_of(choice.tile));
+  const ConvTile tile = gather_tile(choice);
+  args.column_tiles = ceil_div(args.target_group, columns_of(tile));
   args.splits = std::max(1, choice.splits);
   // A split's partial sums: the targets of all branches, one behind the other.
   std::vector<int64_t> rows_before(call.branches.size() + 1, 0);
@@ -110,10 +116,10 @@ void launch_call(DeviceContext& context, const GatherCall& call, ConvMath math, 
       args.maps[i] = maps[i];
       args.maps[i].branch -= first_branch;
       args.maps[i].first_tile = to_int32(tiles);
-      tiles += ceil_div(maps[i].rows, rows_of(choice.tile));
+      tiles += ceil_div(maps[i].rows, rows_of(tile));
     }
     to_int32(tiles * args.groups * args.column_tiles);
-    launch_in(math, context, args, choice.tile, call.chunks, tiles);
+    launch_in(math, context, args, tile, call.chunks, tiles);
   });
   if (args.splits > 1) combine_targets(context, call, partial, args.splits, args.split_stride);
 }

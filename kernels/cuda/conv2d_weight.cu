@@ -77,11 +77,17 @@ CombineLayout layout_of(const Conv2dWindow& window) {
   return {window.weight_elements(), window.taps() * window.group_in(), window.out_channels, false};
 }
 
+// Of the tiles that a choice may name there are these kernels here.
+ConvTile weight_tile(const ConvChoice& choice) {
+  return choice.tile == ConvTile::m128n128 || choice.tile == ConvTile::m16n64 ? choice.tile : ConvTile::m64n64;
+}
+
 // operands: x and dy of each branch.
 void launch_weights(DeviceContext& context, const Conv2dBranches<Conv2dBackwardWeightArgs>& branches,
                     std::span<const ConvOperands> operands, const ConvChoice& choice) {
   const Conv2dWindow& window = branches.front().window;
   const ConvMath math = operands.front().math;
+  const ConvTile tile = weight_tile(choice);
   const int64_t elements = window.weight_elements();
   const int64_t x_group = operands.front().x_group, dy_group = operands.front().dy_group;
   const int64_t columns = window.taps() * x_group;
@@ -95,8 +101,8 @@ void launch_weights(DeviceContext& context, const Conv2dBranches<Conv2dBackwardW
                          .stride = to_int32(window.stride),
                          .padding = to_int32(window.padding),
                          .columns = to_int32(columns),
-                         .row_tiles = to_int32(ceil_div<int64_t>(window.group_out(), rows_of(choice.tile))),
-                         .column_tiles = to_int32(ceil_div<int64_t>(columns, columns_of(choice.tile)))};
+                         .row_tiles = to_int32(ceil_div<int64_t>(window.group_out(), rows_of(tile))),
+                         .column_tiles = to_int32(ceil_div<int64_t>(columns, columns_of(tile)))};
   to_int32(int64_t{whole.row_tiles} * whole.column_tiles * whole.groups);
 
   std::vector<WeightRun> runs;
@@ -136,7 +142,7 @@ void launch_weights(DeviceContext& context, const Conv2dBranches<Conv2dBackwardW
     run.args.scale = direct ? branches[run.branch].scale : nullptr;
     run.args.dweight = direct ? branches[run.branch].dweight : partial[run.branch] + run.first_split * elements;
   }
-  launch_runs(context, whole, runs, math, choice.tile, chunks);
+  launch_runs(context, whole, runs, math, tile, chunks);
   combine(context, layout_of(window), combined, targets);
 }
 

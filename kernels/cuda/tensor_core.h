@@ -133,14 +133,14 @@ inline void mma_m16n8k8_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32
 template <int matrices, bool transposed>
 void ldmatrix(uint32_t (&r)[matrices], const void* row, TESSERA_HERE) {
   static_assert(matrices == 1 || matrices == 2 || matrices == 4);
-  emulator::MatrixLoadArguments arguments{r, matrices, transposed, {}};
+  emulator::MatrixLoadArguments arguments{r, {}};
   if (emulator::lane() < 8 * matrices) {
     emulator::check_aligned(row, 16, "ldmatrix", file_, line_);
     // The lane reads its own row, here, where the sanitizers see it.
     for (int i = 0; i < 8; ++i) arguments.row[i] = static_cast<const uint16_t*>(row)[i];
   }
-  emulator::warp_collective(0xffffffffu, emulator::WarpOperation::matrix_load, &arguments, &emulator::finish_ldmatrix,
-                            file_, line_);
+  emulator::warp_collective(0xffffffffu, emulator::WarpOperation::matrix_load, &arguments,
+                            &emulator::finish_ldmatrix<matrices, transposed>, file_, line_);
 }
 
 inline uint32_t to_tf32(float value) {

@@ -8,9 +8,13 @@ namespace tessera::emulator {
 
 namespace {
 
-// Not `NotOfTheKernel`: the landing is a write of the kernel.
-void land(const PendingCopy& copy) {
+// The hardware may read and write at any moment between issue and wait: a race checker is told of both ends.
+void tell_race_checker(const PendingCopy& copy) {
+  race_read(copy.source, static_cast<size_t>(copy.valid));
   race_write(copy.destination, static_cast<size_t>(copy.bytes));
+}
+
+void move_bytes(const PendingCopy& copy) {
   [[maybe_unused]] const NotOfTheKernel quiet;
   std::memcpy(copy.destination, copy.source, static_cast<size_t>(copy.valid));
   std::memset(static_cast<char*>(copy.destination) + copy.valid, 0, static_cast<size_t>(copy.bytes - copy.valid));
@@ -39,15 +43,13 @@ void copy_async(void* destination, const void* source, int bytes, int valid, con
     report_failure(mistake, file, line);
     abandon_launch();
   }
-  const PendingCopy copy{destination, source, bytes, valid};
-  // The hardware may write at any moment between issue and wait: a race checker is told of both ends.
-  if (current_execution->schedule.late_copies) {
-    race_write(destination, static_cast<size_t>(bytes));
-    [[maybe_unused]] const NotOfTheKernel quiet;
-    running_thread().copies.push_back(copy);
-  } else {
-    land(copy);
-  }
+  const bool at_once = !current_execution->schedule.late_copies;
+  const PendingCopy copy{destination, source, bytes, valid, at_once};
+  tell_race_checker(copy);
+  if (at_once) move_bytes(copy);
+  if (at_once && !kRaceCheck) return;
+  [[maybe_unused]] const NotOfTheKernel quiet;
+  running_thread().copies.push_back(copy);
 }
 
 void copy_async_commit() {
@@ -61,7 +63,10 @@ void copy_async_wait(int groups_left) {
   const size_t left = static_cast<size_t>(groups_left);
   if (thread.group_ends.size() <= left) return;
   const size_t groups = thread.group_ends.size() - left, landing = thread.group_ends[groups - 1];
-  for (size_t i = 0; i < landing; ++i) land(thread.copies[i]);
+  for (size_t i = 0; i < landing; ++i) {
+    tell_race_checker(thread.copies[i]);
+    if (!thread.copies[i].landed) move_bytes(thread.copies[i]);
+  }
   [[maybe_unused]] const NotOfTheKernel quiet;
   thread.copies.erase(thread.copies.begin(), thread.copies.begin() + static_cast<ptrdiff_t>(landing));
   thread.group_ends.erase(thread.group_ends.begin(), thread.group_ends.begin() + static_cast<ptrdiff_t>(groups));

@@ -21,20 +21,32 @@ int block_barrier_count(bool predicate, const char* file, int line);
 void grid_barrier(const char* file, int line);
 
 // Warp operations are one primitive: each lane of `mask` posts its arguments, the last one to arrive does the work of
-// all with finish(arguments by lane, mask), then all go on. Lanes that disagree on mask or operation, or that have
-// returned, are errors.
-enum class WarpOperation : uint8_t { shuffle, vote, synchronise, matrix_load, matrix_multiply };
+// all with finish(arguments by lane, mask), then all go on. Lanes that disagree on mask, operation or finish, or that
+// have returned, are errors; of the matrix operations PTX asks that all lanes execute the same instruction, so there
+// another place in the source is an error too.
+enum class WarpOperation : uint8_t {
+  shuffle,
+  shuffle_up,
+  shuffle_down,
+  shuffle_xor,
+  ballot,
+  any,
+  all,
+  synchronise,
+  matrix_load,
+  matrix_multiply,
+};
 using WarpFinish = void (*)(void* const* arguments, unsigned mask);
 void warp_collective(unsigned mask, WarpOperation operation, void* arguments, WarpFinish finish, const char* file,
                      int line);
 
-// A lane's share of a shuffle: copies `bytes` of the value of lane `source` to `result`.
+// A lane's share of a shuffle: copies the `bytes` (4 or 8) of the value of lane `source` to `result`.
 struct ShuffleArguments {
   const void* value;
   void* result;
-  int bytes;
   int source;
 };
+template <int bytes>
 void finish_shuffle(void* const* arguments, unsigned mask);
 
 struct VoteArguments {
@@ -58,10 +70,9 @@ void finish_mma_m16n8k8_tf32(void* const* arguments, unsigned mask);
 // A lane's share of ldmatrix: the row it names, and where its registers go.
 struct MatrixLoadArguments {
   uint32_t* registers;
-  int matrices;
-  bool transposed;
   uint16_t row[8];
 };
+template <int matrices, bool transposed>  // 1, 2 or 4 matrices
 void finish_ldmatrix(void* const* arguments, unsigned mask);
 
 void check_aligned(const void* address, size_t bytes, const char* what, const char* file, int line);

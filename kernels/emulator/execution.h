@@ -25,6 +25,7 @@ struct PendingCopy {
   void* destination;
   const void* source;
   int bytes, valid;
+  bool landed;  // in memory already, and waited for by a race checker alone
 };
 
 struct Thread {
@@ -38,15 +39,18 @@ struct Thread {
   ThreadState state = ThreadState::returned;
   const char* file = "";  // last place it told
   int line = 0;
-  std::vector<PendingCopy> copies;  // issued and not landed, oldest first
-  std::vector<size_t> group_ends;   // of the groups committed and not landed, oldest first: places in `copies`
+  std::vector<PendingCopy> copies;  // issued and not waited for, oldest first
+  std::vector<size_t> group_ends;   // of the groups committed and not waited for, oldest first: places in `copies`
 };
 
 // Lanes that wait in one warp operation; kept by the lowest lane of the mask.
 struct WarpGroup {
   unsigned mask = 0;
   int arrived = 0;
-  WarpFinish finish = nullptr;  // tells the operations apart
+  WarpOperation operation{};
+  WarpFinish finish = nullptr;  // with the operation tells what the lanes called
+  const char* file = "";        // of the last lane to arrive
+  int line = 0;
 };
 
 struct Warp {
@@ -69,6 +73,7 @@ struct SharedArray {
 
 struct Block {
   uint3 index{};
+  uint64_t linear = 0;
   std::vector<Thread*> threads;
   std::vector<Warp> warps;
   int alive = 0, arrived = 0;
@@ -84,8 +89,6 @@ struct Block {
 struct Execution {
   EmulatorSchedule schedule;
   std::mutex mutex;  // one launch at a time
-  Fiber host;
-  std::vector<std::unique_ptr<Thread>> pool;
   Thread* running = nullptr;
 
   std::vector<Thread*> queue;  // ready threads: from `head` on in forward order, from the back in shuffled order
@@ -114,6 +117,9 @@ void make_ready(Execution& execution, const std::vector<Thread*>& threads);
 void run_next(Execution& execution);  // leaves the running thread for the next ready one, or for the host
 void release_block_barrier(Execution& execution, Block& block);
 void forget_copies(Thread& thread);
+// Why a device could not hold all blocks of a cooperative launch at once, when each has `shared_bytes` of shared
+// memory; empty when it can.
+std::string why_not_resident(const LaunchShape& shape, size_t shared_bytes);
 SharedArray new_shared_array(const void* key, size_t bytes, size_t alignment, const char* file, int line);
 void free_shared_arrays(Block& block);
 void check_shared_guards(Execution& execution, const Block& block);

@@ -1,6 +1,7 @@
 #include "kernels/emulator/executor.h"
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 
 #include "kernels/emulator/device_calls.h"
@@ -21,10 +22,31 @@ thread_local Execution* current_execution = nullptr;
 
 namespace {
 
+// Of this CPU thread: itself, and the emulated threads that it has made. Launches use them again, whatever their
+// context, because a fiber costs more than most kernels.
+thread_local Fiber host;
+thread_local std::vector<std::unique_ptr<Thread>> threads_to_use;
+
 // Limits of compute capability 8.6 and of every CUDA launch.
 constexpr uint64_t kMostThreads = 1024, kMostThreadsZ = 64;
 constexpr uint64_t kMostBlocksX = 0x7fffffff, kMostBlocksYZ = 65535;
 constexpr size_t kMostSharedBytes = 99 << 10;
+constexpr size_t kMostParameterBytes = 4096;
+// What one multiprocessor holds of a launch, and how many a large card of compute capability 8.6 has.
+constexpr uint64_t kMultiprocessors = 84, kResidentThreads = 1536, kResidentBlocks = 16;
+constexpr uint64_t kResidentSharedBytes = 100 << 10, kReservedSharedBytes = 1 << 10;
+
+// Under race checking: threads of one launch that have an identity of their own, unless one block has more. Each costs
+// time at every barrier, and ThreadSanitizer knows 8,128 at most.
+constexpr size_t kMostIdentities = 1024;
+constexpr size_t kFewestBlocksApart = 3;
+
+uint64_t next_random(uint64_t& state) {  // splitmix64
+  uint64_t z = (state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
 
 void check_shape(const LaunchShape& shape) {
   const auto text = [](const dim3& size) {
@@ -46,13 +68,12 @@ void check_shape(const LaunchShape& shape) {
   if (shape.shared_bytes > kMostSharedBytes) {
     refuse(std::to_string(shape.shared_bytes) + " bytes of shared memory, a block may have 101376");
   }
-}
-
-uint64_t next_random(uint64_t& state) {  // splitmix64
-  uint64_t z = (state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
+  if (shape.parameter_bytes > kMostParameterBytes) {
+    refuse(std::to_string(shape.parameter_bytes) + " bytes of parameters, a kernel may have 4096");
+  }
+  if (!shape.cooperative) return;
+  const std::string reason = why_not_resident(shape, shape.shared_bytes);
+  if (!reason.empty()) refuse(reason);
 }
 
 void thread_returned() {
@@ -90,23 +111,23 @@ void switch_to(Execution& execution, Thread* next) {
     threadIdx = next->index;
     blockIdx = next->block->index;
   }
-  Fiber::switch_to(previous != nullptr ? previous->fiber : execution.host,
-                   next != nullptr ? next->fiber : execution.host);
+  Fiber::switch_to(previous != nullptr ? previous->fiber : host, next != nullptr ? next->fiber : host);
 }
 
 std::unique_ptr<Block> make_block(Execution& execution, uint64_t linear, size_t first_thread) {
   const dim3 &grid = execution.shape.grid, &size = execution.shape.block;
   const size_t threads = size_t{size.x} * size.y * size.z;
   auto block = std::make_unique<Block>();
+  block->linear = linear;
   block->index = {static_cast<unsigned>(linear % grid.x), static_cast<unsigned>(linear / grid.x % grid.y),
                   static_cast<unsigned>(linear / grid.x / grid.y)};
   block->alive = static_cast<int>(threads);
   block->warps.resize((threads + kWarpSize - 1) / kWarpSize);
-  while (execution.pool.size() < first_thread + threads) {
-    execution.pool.push_back(std::make_unique<Thread>(&thread_loop));
+  while (threads_to_use.size() < first_thread + threads) {
+    threads_to_use.push_back(std::make_unique<Thread>(&thread_loop));
   }
   for (size_t i = 0; i < threads; ++i) {
-    Thread& thread = *execution.pool[first_thread + i];
+    Thread& thread = *threads_to_use[first_thread + i];
     const unsigned linear_thread = static_cast<unsigned>(i);
     thread.index = {linear_thread % size.x, linear_thread / size.x % size.y, linear_thread / (size.x * size.y)};
     thread.linear = static_cast<int>(i);
@@ -174,13 +195,39 @@ std::string describe_deadlock(const Execution& execution) {
 }
 
 // Threads of a launch that failed stay where they were; their stacks are used again from the top.
-void abandon_threads(Execution& execution) {
-  for (const auto& thread : execution.pool) {
+void abandon_threads() {
+  for (const auto& thread : threads_to_use) {
     if (thread->state == ThreadState::returned) continue;
     thread->state = ThreadState::returned;
     forget_copies(*thread);
     thread->fiber.restart();
   }
+}
+
+// The order in which blocks run that need not run together.
+std::vector<uint64_t> order_of_blocks(Execution& execution, uint64_t blocks) {
+  std::vector<uint64_t> order(blocks);
+  std::iota(order.begin(), order.end(), uint64_t{0});
+  if (execution.schedule.order == EmulatorSchedule::Order::shuffled) {
+    for (uint64_t i = blocks; i > 1; --i) std::swap(order[i - 1], order[next_random(execution.random_state) % i]);
+  }
+  return order;
+}
+
+// After how many blocks their threads, and so for race checking their identities, come again. A thread is ordered after
+// all that its identity did before, so races between blocks that share identities stay unseen: the number is prime,
+// because kernels collide at even distances and at those of a row of blocks, and orders of blocks are shuffled.
+uint64_t blocks_apart(size_t threads) {
+  if (!kRaceCheck) return 1;
+  const auto prime = [](size_t number) {
+    for (size_t divisor = 2; divisor * divisor <= number; ++divisor) {
+      if (number % divisor == 0) return false;
+    }
+    return true;
+  };
+  size_t apart = std::max(kMostIdentities / threads, kFewestBlocksApart);
+  while (!prime(apart)) --apart;
+  return apart;
 }
 
 void run_blocks(Execution& execution, const std::vector<std::unique_ptr<Block>>& blocks) {
@@ -195,7 +242,7 @@ void run_blocks(Execution& execution, const std::vector<std::unique_ptr<Block>>&
   execution.live = execution.grid_total = static_cast<int>(threads.size());
   execution.grid_arrived = 0;
   make_ready(execution, threads);
-  execution.host.adopt_thread();
+  host.adopt_thread();
   race_release(&execution.start_object);
   run_next(execution);
   if (execution.shape.cooperative) race_acquire(&execution.end_object);
@@ -205,10 +252,22 @@ void run_blocks(Execution& execution, const std::vector<std::unique_ptr<Block>>&
     free_shared_arrays(*block);
   }
   execution.blocks.clear();
-  if (!execution.error.empty()) abandon_threads(execution);
+  if (!execution.error.empty()) abandon_threads();
 }
 
 }  // namespace
+
+std::string why_not_resident(const LaunchShape& shape, size_t shared_bytes) {
+  const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
+  const uint64_t threads = uint64_t{shape.block.x} * shape.block.y * shape.block.z;
+  const uint64_t warp_threads = (threads + kWarpSize - 1) / kWarpSize * kWarpSize;
+  const uint64_t each = std::min(
+      {kResidentBlocks, kResidentThreads / warp_threads, kResidentSharedBytes / (shared_bytes + kReservedSharedBytes)});
+  if (blocks <= each * kMultiprocessors) return {};
+  return "a cooperative launch of " + std::to_string(blocks) + " blocks, of which a device of " +
+         std::to_string(kMultiprocessors) + " multiprocessors holds " + std::to_string(each * kMultiprocessors) +
+         " at once";
+}
 
 Thread& running_thread() { return *current_execution->running; }
 
@@ -226,7 +285,8 @@ void make_ready(Execution& execution, const std::vector<Thread*>& threads) {
     const uint64_t key = next_random(execution.random_state);
     execution.shuffling.clear();
     for (Thread* thread : threads) {
-      uint64_t warp = key ^ static_cast<uint64_t>(thread->linear / kWarpSize);
+      const uint64_t first_warp = thread->block->linear * thread->block->warps.size();
+      uint64_t warp = key ^ (first_warp + static_cast<uint64_t>(thread->linear / kWarpSize));
       uint64_t own = key + static_cast<uint64_t>(thread->linear);
       execution.shuffling.emplace_back((next_random(warp) & ~uint64_t{0xffffffff}) | next_random(own) >> 32, thread);
     }
@@ -316,11 +376,11 @@ void Executor::run(const LaunchShape& shape, void (*body)(void*), void* argument
     for (uint64_t i = 0; i < blocks; ++i) resident.push_back(make_block(execution, i, i * threads));
     run_blocks(execution, resident);
   } else {
+    const std::vector<uint64_t> order = order_of_blocks(execution, blocks);
+    const uint64_t apart = blocks_apart(threads);
     for (uint64_t i = 0; i < blocks && execution.error.empty(); ++i) {
-      // For race checking between blocks, consecutive ones differ in their threads' identities and stacks.
-      const size_t first_thread = kRaceCheck && i % 2 == 1 ? threads : 0;
       resident.clear();
-      resident.push_back(make_block(execution, i, first_thread));
+      resident.push_back(make_block(execution, order[i], i % apart * threads));
       run_blocks(execution, resident);
     }
   }

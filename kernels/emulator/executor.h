@@ -19,7 +19,8 @@ namespace tessera::emulator {
 
 struct LaunchShape {
   dim3 grid, block;
-  size_t shared_bytes;  // dynamic
+  size_t shared_bytes;     // dynamic
+  size_t parameter_bytes;  // of the kernel's parameters
   bool cooperative;
   const char* file;  // of the launch
   int line;

@@ -51,26 +51,31 @@ inline void __syncwarp(unsigned mask = 0xffffffffu, TESSERA_HERE) {
                             line_);
 }
 
-inline unsigned __ballot_sync(unsigned mask, int predicate, TESSERA_HERE) {
+// The lanes of the mask whose predicate is not zero.
+inline unsigned vote(unsigned mask, int predicate, emulator::WarpOperation operation, const char* file, int line) {
   emulator::VoteArguments arguments{predicate != 0, 0};
-  emulator::warp_collective(mask, emulator::WarpOperation::vote, &arguments, &emulator::finish_vote, file_, line_);
+  emulator::warp_collective(mask, operation, &arguments, &emulator::finish_vote, file, line);
   return arguments.ballot;
 }
+inline unsigned __ballot_sync(unsigned mask, int predicate, TESSERA_HERE) {
+  return vote(mask, predicate, emulator::WarpOperation::ballot, file_, line_);
+}
 inline int __any_sync(unsigned mask, int predicate, TESSERA_HERE) {
-  return __ballot_sync(mask, predicate, file_, line_) != 0;
+  return vote(mask, predicate, emulator::WarpOperation::any, file_, line_) != 0;
 }
 inline int __all_sync(unsigned mask, int predicate, TESSERA_HERE) {
-  return __ballot_sync(mask, predicate, file_, line_) == mask;
+  return vote(mask, predicate, emulator::WarpOperation::all, file_, line_) == mask;
 }
 
 // The value of lane `source` of the warp; T of 4 or 8 bytes.
 template <typename T>
-T shuffle_from(unsigned mask, const T& value, int source, const char* file, int line) {
+T shuffle_from(unsigned mask, const T& value, int source, emulator::WarpOperation operation, const char* file,
+               int line) {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8, "shuffles move 4 or 8 bytes");
   static_assert(std::is_trivially_copyable_v<T>);
   T result;
-  emulator::ShuffleArguments arguments{&value, &result, sizeof(T), source};
-  emulator::warp_collective(mask, emulator::WarpOperation::shuffle, &arguments, &emulator::finish_shuffle, file, line);
+  emulator::ShuffleArguments arguments{&value, &result, source};
+  emulator::warp_collective(mask, operation, &arguments, &emulator::finish_shuffle<sizeof(T)>, file, line);
   return result;
 }
 
@@ -78,22 +83,26 @@ T shuffle_from(unsigned mask, const T& value, int source, const char* file, int 
 template <typename T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32, TESSERA_HERE) {
   const int lane = static_cast<int>(emulator::lane());
-  return shuffle_from(mask, value, lane / width * width + (source & (width - 1)), file_, line_);
+  return shuffle_from(mask, value, lane / width * width + (source & (width - 1)), emulator::WarpOperation::shuffle,
+                      file_, line_);
 }
 template <typename T>
 T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32, TESSERA_HERE) {
   const int lane = static_cast<int>(emulator::lane()), other = lane ^ lanes;
-  return shuffle_from(mask, value, other < (lane / width + 1) * width ? other : lane, file_, line_);
+  return shuffle_from(mask, value, other < (lane / width + 1) * width ? other : lane,
+                      emulator::WarpOperation::shuffle_xor, file_, line_);
 }
 template <typename T>
 T __shfl_down_sync(unsigned mask, T value, unsigned lanes, int width = 32, TESSERA_HERE) {
   const int lane = static_cast<int>(emulator::lane()), other = lane + static_cast<int>(lanes);
-  return shuffle_from(mask, value, other < (lane / width + 1) * width ? other : lane, file_, line_);
+  return shuffle_from(mask, value, other < (lane / width + 1) * width ? other : lane,
+                      emulator::WarpOperation::shuffle_down, file_, line_);
 }
 template <typename T>
 T __shfl_up_sync(unsigned mask, T value, unsigned lanes, int width = 32, TESSERA_HERE) {
   const int lane = static_cast<int>(emulator::lane()), other = lane - static_cast<int>(lanes);
-  return shuffle_from(mask, value, other >= lane / width * width ? other : lane, file_, line_);
+  return shuffle_from(mask, value, other >= lane / width * width ? other : lane, emulator::WarpOperation::shuffle_up,
+                      file_, line_);
 }
 
 // A block's array, which is not a number until it is written.
@@ -123,6 +132,14 @@ struct LaunchSite {
   LaunchSite(DeviceContext& context_, TESSERA_HERE) : context(context_), file(file_), line(line_) {}
 };
 
+// Of the parameters of a kernel, each at a multiple of its alignment as CUDA lays them out.
+template <typename... Parameters>
+constexpr size_t parameter_bytes() {
+  size_t bytes = 0;
+  ((bytes = (bytes + alignof(Parameters) - 1) / alignof(Parameters) * alignof(Parameters) + sizeof(Parameters)), ...);
+  return bytes;
+}
+
 template <typename... Parameters, typename... Arguments>
 void launch_emulated(bool cooperative, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
                      const LaunchSite& site, Arguments&&... arguments) {
@@ -137,8 +154,9 @@ void launch_emulated(bool cooperative, void (*kernel)(Parameters...), dim3 grid,
     const Call& of_thread = *static_cast<const Call*>(data);
     std::apply(of_thread.kernel, of_thread.arguments);
   };
-  site.context.executor().launch({grid, block, shared_bytes, cooperative, site.file, site.line}, run_thread,
-                                 std::move(call));
+  site.context.executor().launch(
+      {grid, block, shared_bytes, parameter_bytes<std::decay_t<Parameters>...>(), cooperative, site.file, site.line},
+      run_thread, std::move(call));
 }
 
 template <typename... Parameters, typename... Arguments>

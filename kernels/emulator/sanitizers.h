@@ -24,6 +24,7 @@ void __tsan_destroy_fiber(void* fiber);
 void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 void __tsan_acquire(void* address);
 void __tsan_release(void* address);
+void __tsan_read_range(void* address, unsigned long size);
 void __tsan_write_range(void* address, unsigned long size);
 void AnnotateIgnoreReadsBegin(const char* file, int line);
 void AnnotateIgnoreReadsEnd(const char* file, int line);
@@ -66,6 +67,7 @@ inline void destroy_race_identity(void* identity) {
 inline void switch_race_identity(void* identity) { __tsan_switch_to_fiber(identity, 1); }  // 1: orders nothing
 inline void race_acquire(void* address) { __tsan_acquire(address); }
 inline void race_release(void* address) { __tsan_release(address); }
+inline void race_read(const void* address, size_t bytes) { __tsan_read_range(const_cast<void*>(address), bytes); }
 inline void race_write(void* address, size_t bytes) { __tsan_write_range(address, bytes); }
 
 // Memory traffic of the emulator itself (and the malloc and memcpy it causes) in this scope is not the kernel's.
@@ -89,6 +91,7 @@ inline void destroy_race_identity(void*) {}
 inline void switch_race_identity(void*) {}
 inline void race_acquire(void*) {}
 inline void race_release(void*) {}
+inline void race_read(const void*, size_t) {}
 inline void race_write(void*, size_t) {}
 struct [[maybe_unused]] NotOfTheKernel {
   NotOfTheKernel() {}

@@ -72,6 +72,13 @@ void* add_shared_array(Execution& execution, Block& block, const void* key, size
     report_failure(std::to_string(all_bytes) + " bytes of shared memory, a block may have 101376", file, line);
     return nullptr;
   }
+  if (execution.shape.cooperative) {
+    const std::string reason = why_not_resident(execution.shape, all_bytes);
+    if (!reason.empty()) {
+      report_failure(reason, file, line);
+      return nullptr;
+    }
+  }
   block.shared.push_back(new_shared_array(key, bytes, alignment, file, line));
   return block.shared.back().data();
 }

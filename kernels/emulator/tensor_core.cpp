@@ -95,6 +95,7 @@ void finish_mma_m16n8k8_tf32(void* const* arguments, unsigned) {
   accumulate_float(operands, arguments);
 }
 
+template <int matrices, bool transposed>
 void finish_ldmatrix(void* const* arguments, unsigned) {
   const auto row_of = [&](int matrix, int row) {
     return static_cast<const MatrixLoadArguments*>(arguments[8 * matrix + row])->row;
@@ -102,13 +103,19 @@ void finish_ldmatrix(void* const* arguments, unsigned) {
   for (int lane = 0; lane < 32; ++lane) {
     const auto& own = *static_cast<const MatrixLoadArguments*>(arguments[lane]);
     const int g = lane / 4, t = lane % 4;
-    for (int matrix = 0; matrix < own.matrices; ++matrix) {
-      const uint16_t low = own.transposed ? row_of(matrix, 2 * t)[g] : row_of(matrix, g)[2 * t];
-      const uint16_t high = own.transposed ? row_of(matrix, 2 * t + 1)[g] : row_of(matrix, g)[2 * t + 1];
+    for (int matrix = 0; matrix < matrices; ++matrix) {
+      const uint16_t low = transposed ? row_of(matrix, 2 * t)[g] : row_of(matrix, g)[2 * t];
+      const uint16_t high = transposed ? row_of(matrix, 2 * t + 1)[g] : row_of(matrix, g)[2 * t + 1];
       own.registers[matrix] = uint32_t{low} | uint32_t{high} << 16;
     }
   }
 }
+template void finish_ldmatrix<1, false>(void* const*, unsigned);
+template void finish_ldmatrix<1, true>(void* const*, unsigned);
+template void finish_ldmatrix<2, false>(void* const*, unsigned);
+template void finish_ldmatrix<2, true>(void* const*, unsigned);
+template void finish_ldmatrix<4, false>(void* const*, unsigned);
+template void finish_ldmatrix<4, true>(void* const*, unsigned);
 
 void check_aligned(const void* address, size_t bytes, const char* what, const char* file, int line) {
   if (reinterpret_cast<uintptr_t>(address) % bytes != 0) {

@@ -12,8 +12,19 @@ namespace {
 // Of these CUDA promises that memory written by the lanes before is visible to the others after.
 bool orders_memory(WarpOperation operation) { return operation == WarpOperation::synchronise; }
 
+bool is_one_instruction(WarpOperation operation) {
+  return operation == WarpOperation::matrix_load || operation == WarpOperation::matrix_multiply;
+}
+
+// Whether what a lane calls is what those who wait in `group` called.
+bool agrees(const Thread& thread, const WarpGroup& group, unsigned mask, WarpOperation operation, WarpFinish finish) {
+  if (group.mask != mask || group.operation != operation || group.finish != finish) return false;
+  return !is_one_instruction(operation) || (group.line == thread.line && std::strcmp(group.file, thread.file) == 0);
+}
+
 // The mistake of a lane that arrives, or nothing.
-std::string mistake_of(const Thread& thread, unsigned mask, const WarpGroup& group, WarpFinish finish) {
+std::string mistake_of(const Thread& thread, unsigned mask, const WarpGroup& group, WarpOperation operation,
+                       WarpFinish finish) {
   const Warp& warp = *thread.warp;
   if ((mask >> thread.lane & 1u) == 0) return "the mask of a warp operation leaves out its own lane";
   if (const unsigned absent = mask & ~warp.standing; absent != 0) {
@@ -21,7 +32,7 @@ std::string mistake_of(const Thread& thread, unsigned mask, const WarpGroup& gro
     return "the mask of a warp operation names lane " + std::to_string(lane) + ", which " +
            (warp.lanes[lane] == nullptr ? "this block does not have" : "has returned from the kernel");
   }
-  if (group.arrived == 0 || (group.mask == mask && group.finish == finish)) return {};
+  if (group.arrived == 0 || agrees(thread, group, mask, operation, finish)) return {};
   for (const Thread* other : warp.lanes) {
     if (other == nullptr || other->state != ThreadState::at_warp_operation) continue;
     if ((group.mask >> other->lane & 1u) == 0) continue;
@@ -39,13 +50,16 @@ Arrival arrive_at_warp_operation(Execution& execution, Thread& thread, unsigned 
   Warp& warp = *thread.warp;
   const int first = mask == 0 ? 0 : std::countr_zero(mask);
   WarpGroup& group = warp.groups[first];
-  const std::string mistake = mistake_of(thread, mask, group, finish);
+  const std::string mistake = mistake_of(thread, mask, group, operation, finish);
   if (!mistake.empty()) {
     report_failure(mistake, thread.file, thread.line);
     return Arrival::failed;
   }
   group.mask = mask;
+  group.operation = operation;
   group.finish = finish;
+  group.file = thread.file;
+  group.line = thread.line;
   warp.arguments[thread.lane] = arguments;
   if (orders_memory(operation)) race_release(&warp.arguments[first]);
   if (++group.arrived < std::popcount(mask)) {
@@ -82,17 +96,20 @@ void warp_collective(unsigned mask, WarpOperation operation, void* arguments, Wa
   if (orders_memory(operation)) race_acquire(&thread.warp->arguments[std::countr_zero(mask)]);
 }
 
+template <int bytes>
 void finish_shuffle(void* const* arguments, unsigned mask) {
   for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
     const auto& own = *static_cast<const ShuffleArguments*>(arguments[std::countr_zero(rest)]);
     if ((mask >> own.source & 1u) != 0) {
-      std::memcpy(own.result, static_cast<const ShuffleArguments*>(arguments[own.source])->value,
-                  static_cast<size_t>(own.bytes));
+      std::memcpy(own.result, static_cast<const ShuffleArguments*>(arguments[own.source])->value, bytes);
     } else {
-      std::memset(own.result, 0xff, static_cast<size_t>(own.bytes));  // a lane outside the mask has no defined value
+      std::memset(own.result, 0xff, bytes);  // a lane outside the mask has no defined value
     }
   }
 }
+
+template void finish_shuffle<4>(void* const*, unsigned);
+template void finish_shuffle<8>(void* const*, unsigned);
 
 void finish_vote(void* const* arguments, unsigned mask) {
   unsigned ballot = 0;

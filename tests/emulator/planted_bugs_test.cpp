@@ -1,117 +1,46 @@
 // The checkers are checked: each kind of mistake is planted in a small kernel and must be found, and the same kernel
-// without it must pass in every schedule.
+// without it must pass in every schedule. Of memory: planted_memory_test.cpp; races: planted_races_test.cpp.
 #include <gtest/gtest.h>
 
-#include <cstring>
-
-#include "kernels/cuda/async_copy.h"
+#include "kernels/cuda/tensor_core.h"
 #include "kernels/cuda/warp.h"
-#include "tests/emulator/run_kernel.h"
+#include "tests/emulator/planted_kernels.h"
 
 namespace tessera {
 namespace {
 
 using namespace testing_support;
 
-constexpr int kThreads = 96;
-
-std::vector<float> counting(int count) {
-  std::vector<float> values(static_cast<size_t>(count));
-  for (int i = 0; i < count; ++i) values[static_cast<size_t>(i)] = static_cast<float>(i);
-  return values;
-}
-
-// y[t] = sum over rounds of the input of the thread on the other side of the block, through shared memory.
-enum class Exchange { right, no_barrier_before_read, no_barrier_after_read };
-
-template <Exchange plant>
-__global__ void exchange_kernel(const float* x, float* y, int rounds) {
-  SHARED(tile, float[kThreads]);
-  const int t = static_cast<int>(threadIdx.x);
-  float sum = 0;
-  for (int round = 0; round < rounds; ++round) {
-    tile[t] = x[round * kThreads + t];
-    if constexpr (plant != Exchange::no_barrier_before_read) __syncthreads();
-    sum += tile[kThreads - 1 - t];
-    if constexpr (plant != Exchange::no_barrier_after_read) __syncthreads();
-  }
-  y[t] = sum;
-}
-
-template <Exchange plant>
-std::vector<float> exchange(EmulatedContext& context) {
-  const std::vector<float> x = counting(3 * kThreads);
-  std::vector<float> y(kThreads);
-  launch(exchange_kernel<plant>, 1, kThreads, 0, context, x.data(), y.data(), 3);
-  return y;
-}
-
-[[maybe_unused]] std::vector<float> exchanged() {
-  std::vector<float> expected;
-  for (int t = 0; t < kThreads; ++t) expected.push_back(static_cast<float>(3 * (kThreads - 1 - t) + 3 * kThreads));
-  return expected;
-}
-
-#if !defined(__SANITIZE_THREAD__)  // which ends the process; below
+#if !defined(__SANITIZE_THREAD__)  // which ends the process: planted_races_test.cpp
 TEST(PlantedBug, BarriersOfAnExchange) {
   EXPECT_EQ(schedules_that_fail(exchange<Exchange::right>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(exchange<Exchange::no_barrier_before_read>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(exchange<Exchange::no_barrier_after_read>, exchanged()), 0);
 }
-#endif
 
-// The same through double-buffered asynchronous copies: the copy of the next round flies while this one is read.
-enum class Pipeline { right, no_wait, no_barrier_after_wait, no_trailing_barrier };
-
-template <Pipeline plant>
-__global__ void pipeline_kernel(const float* x, float* y, int rounds) {
-  SHARED(tiles, float[2][kThreads]);
-  const int t = static_cast<int>(threadIdx.x);
-  copy_async<4>(&tiles[0][t], x + t);
-  copy_async_commit();
-  float sum = 0;
-  for (int round = 0; round < rounds; ++round) {
-    const bool more = round + 1 < rounds;
-    copy_async<4>(&tiles[(round + 1) % 2][t], x + (more ? (round + 1) * kThreads + t : 0), more);
-    copy_async_commit();
-    if constexpr (plant != Pipeline::no_wait) copy_async_wait<1>();
-    if constexpr (plant != Pipeline::no_barrier_after_wait) __syncthreads();
-    sum += tiles[round % 2][kThreads - 1 - t];
-    if constexpr (plant != Pipeline::no_trailing_barrier) __syncthreads();
-  }
-  y[t] = sum;
-}
-
-template <Pipeline plant>
-std::vector<float> pipeline(EmulatedContext& context) {
-  const std::vector<float> x = counting(3 * kThreads);
-  std::vector<float> y(kThreads);
-  launch(pipeline_kernel<plant>, 1, kThreads, 0, context, x.data(), y.data(), 3);
-  return y;
-}
-
-#if !defined(__SANITIZE_THREAD__)  // which ends the process; below
-TEST(PlantedBug, WaitsAndBarriersOfAPipeline) {
+TEST(PlantedBug, CommitsWaitsAndBarriersOfAPipeline) {
   EXPECT_EQ(schedules_that_fail(pipeline<Pipeline::right>, exchanged()), 0);
+  EXPECT_GT(schedules_that_fail(pipeline<Pipeline::no_commit>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(pipeline<Pipeline::no_wait>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(pipeline<Pipeline::no_barrier_after_wait>, exchanged()), 0);
   EXPECT_GT(schedules_that_fail(pipeline<Pipeline::no_trailing_barrier>, exchanged()), 0);
 }
+
+TEST(PlantedBug, BlocksThatMeetNowhere) {
+  EXPECT_EQ(schedules_that_fail(phases<true>, phased()), 0);
+  EXPECT_GT(schedules_that_fail(phases<false>, phased()), 0);
+}
+
+TEST(PlantedBug, ABlockThatReadsWhatAnEarlierOneWrote) {
+  const std::vector<int> in_order = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  EmulatedContext forward(EmulatorSchedule::forward());
+  EXPECT_EQ(chain(forward), in_order);
+  for (const uint64_t seed : {1, 2, 3}) {
+    EmulatedContext shuffled(EmulatorSchedule::shuffled(seed));
+    EXPECT_NE(chain(shuffled), in_order) << seed;
+  }
+}
 #endif
-
-__global__ void stale_shared_kernel(float* y) {
-  SHARED(sum, float[4]);
-  if (threadIdx.x == 0) sum[0] += 1.0f;  // never set
-  __syncthreads();
-  if (threadIdx.x == 0) y[blockIdx.x] = sum[0];
-}
-
-TEST(PlantedBug, SharedMemoryIsNotANumberInEveryBlock) {
-  EmulatedContext context;
-  std::vector<float> y(3, 0.0f);
-  launch(stale_shared_kernel, 3, 32, 0, context, y.data());
-  for (const float value : y) EXPECT_TRUE(std::isnan(value));
-}
 
 constexpr int kDivergentKernel = __LINE__ + 1;
 __global__ void divergent_kernel(bool diverge) {
@@ -168,22 +97,82 @@ TEST(PlantedBug, LanesThatAShuffleMissesAreNamed) {
   }
 }
 
-__global__ void disagreeing_kernel() {
+// One half of the warp calls `first`, the other `second`.
+template <typename First, typename Second>
+__global__ void two_operations_kernel(First first, Second second) {
   if (threadIdx.x < 16) {
-    __syncwarp();
+    first();
   } else {
-    __any_sync(0xffffffffu, 1);
+    second();
   }
+}
+
+template <typename First, typename Second>
+std::string two_operations(First first, Second second) {
+  EmulatedContext context;
+  return message_of([&] { launch(two_operations_kernel<First, Second>, 1, 32, 0, context, first, second); });
+}
+
+template <typename First, typename Second>
+void expect_disagreement(First first, Second second) {
+  EXPECT_EQ(two_operations(first, first), "");
+  EXPECT_EQ(two_operations(second, second), "");
+  const std::string message = two_operations(first, second);
+  EXPECT_NE(message.find("disagree"), std::string::npos) << message;
+  EXPECT_NE(message.find("planted_bugs_test.cpp"), std::string::npos) << message;
 }
 
 __global__ void foreign_mask_kernel() { __syncwarp(0xffffu); }
 
 TEST(PlantedBug, LanesThatDisagreeOnTheOperation) {
+  const auto sync = [] { __syncwarp(); };
+  const auto any = [] { __any_sync(kWholeWarp, 1); };
+  const auto all = [] { __all_sync(kWholeWarp, 1); };
+  const auto ballot = [] { __ballot_sync(kWholeWarp, 1); };
+  const auto from = [] { __shfl_sync(kWholeWarp, 1, 1); };
+  const auto exclusive_or = [] { __shfl_xor_sync(kWholeWarp, 1, 1); };
+  const auto wide = [] { __shfl_xor_sync(kWholeWarp, 1.0, 1); };
+  const auto up = [] { __shfl_up_sync(kWholeWarp, 1, 1); };
+  const auto down = [] { __shfl_down_sync(kWholeWarp, 1, 1); };
+  expect_disagreement(sync, any);
+  expect_disagreement(any, all);
+  expect_disagreement(any, ballot);
+  expect_disagreement(from, exclusive_or);
+  expect_disagreement(exclusive_or, down);
+  expect_disagreement(down, up);
+  expect_disagreement(exclusive_or, wide);
+  // PTX asks for the same qualifiers of a shuffle, not for one place.
+  EXPECT_EQ(two_operations(down, [] { __shfl_down_sync(kWholeWarp, 1, 1); }), "");
   EmulatedContext context;
-  const std::string message = message_of([&] { launch(disagreeing_kernel, 1, 32, 0, context); });
-  EXPECT_NE(message.find("disagree"), std::string::npos) << message;
   const std::string mask = message_of([&] { launch(foreign_mask_kernel, 1, 32, 0, context); });
   EXPECT_NE(mask.find("leaves out its own lane"), std::string::npos) << mask;
+}
+
+template <int matrices, bool transposed>
+void load_any_matrices() {
+  SHARED(rows, uint16_t[32][8]);
+  uint32_t registers[matrices];
+  ldmatrix<matrices, transposed>(registers, rows[threadIdx.x]);
+}
+
+TEST(PlantedBug, LanesThatDisagreeOnTheMatrices) {
+  const auto one = [] { load_any_matrices<1, false>(); };
+  const auto two = [] { load_any_matrices<2, false>(); };
+  const auto transposed = [] { load_any_matrices<1, true>(); };
+  expect_disagreement(one, two);
+  expect_disagreement(one, transposed);
+  const auto multiply = [](auto mma) {
+    return [mma] {
+      float d[4] = {};
+      const uint32_t a[4] = {}, b[2] = {};
+      mma(d, a, b);
+    };
+  };
+  const auto half_product = multiply([](auto& d, auto& a, auto& b) { mma_m16n8k16<half>(d, a, b); });
+  const auto elsewhere = multiply([](auto& d, auto& a, auto& b) { mma_m16n8k16<half>(d, a, b); });
+  const auto bfloat16_product = multiply([](auto& d, auto& a, auto& b) { mma_m16n8k16<bfloat16>(d, a, b); });
+  expect_disagreement(half_product, bfloat16_product);
+  expect_disagreement(half_product, elsewhere);
 }
 
 __global__ void deadlock_kernel() {
@@ -204,70 +193,6 @@ TEST(PlantedBug, DeadlockSaysWhoWaitsWhere) {
     EXPECT_NE(message.find("thread (16, 0, 0)"), std::string::npos) << message;
   }
 }
-
-__global__ void misaligned_kernel(const float* x, float* y) { store4(y, load4(x + 1)); }
-
-__global__ void misaligned_copy_kernel(const float* x) {
-  SHARED(tile, float[8]);
-  copy_async<16>(tile + 2, x);
-}
-
-TEST(PlantedBug, MisalignedVectorsAreRefused) {
-  EmulatedContext context;
-  alignas(16) const float x[8] = {};
-  alignas(16) float y[4];
-  const std::string message = message_of([&] { launch(misaligned_kernel, 1, 1, 0, context, &x[0], &y[0]); });
-  EXPECT_NE(message.find("misaligned"), std::string::npos) << message;
-  EXPECT_NE(message.find("planted_bugs_test.cpp"), std::string::npos) << message;
-  const std::string copy = message_of([&] { launch(misaligned_copy_kernel, 1, 1, 0, context, &x[0]); });
-  EXPECT_NE(copy.find("misaligned"), std::string::npos) << copy;
-}
-
-__global__ void shared_overflow_kernel(int at, bool dynamic) {
-  SHARED(tile, float[40]);
-  float* array = dynamic ? dynamic_shared<float>() : tile;
-  if (threadIdx.x == 0) array[at] = 1.0f;
-}
-
-#if defined(__SANITIZE_ADDRESS__)
-__global__ void global_overflow_kernel(float* y, int count) {
-  if (static_cast<int>(threadIdx.x) <= count) y[threadIdx.x] = 1.0f;
-}
-
-TEST(PlantedBugDeathTest, AddressSanitizerSeesWritesBeyondAnArray) {
-  EmulatedContext context;
-  for (const bool dynamic : {false, true}) {
-    EXPECT_DEATH(launch(shared_overflow_kernel, 1, 32, 160, context, 40, dynamic), "heap-buffer-overflow");
-    EXPECT_DEATH(launch(shared_overflow_kernel, 1, 32, 160, context, -1, dynamic), "heap-buffer-overflow");
-  }
-  const Scratch<float> y(context, 20);
-  launch(global_overflow_kernel, 1, 32, 0, context, y.data(), 19);
-  EXPECT_DEATH(launch(global_overflow_kernel, 1, 32, 0, context, y.data(), 20), "heap-buffer-overflow");
-}
-
-__global__ void many_locals_kernel(float* y) {
-  volatile float locals[1 << 15];
-  for (int i = 0; i < (1 << 15); ++i) locals[i] = static_cast<float>(i);
-  y[0] = locals[threadIdx.x];
-}
-
-TEST(PlantedBugDeathTest, TooManyLocalsHitTheGuardPage) {
-  EmulatedContext context;
-  float y = 0;
-  EXPECT_DEATH(launch(many_locals_kernel, 1, 32, 0, context, &y), "stack-overflow");
-}
-#else
-TEST(PlantedBug, WritesBeyondASharedArrayAreFoundAtTheEndOfTheBlock) {
-  EmulatedContext context;
-  for (const bool dynamic : {false, true}) {
-    EXPECT_EQ(message_of([&] { launch(shared_overflow_kernel, 1, 32, 160, context, 39, dynamic); }), "");
-    const std::string behind = message_of([&] { launch(shared_overflow_kernel, 1, 32, 160, context, 40, dynamic); });
-    EXPECT_NE(behind.find("wrote behind"), std::string::npos) << behind;
-    const std::string front = message_of([&] { launch(shared_overflow_kernel, 1, 32, 160, context, -1, dynamic); });
-    EXPECT_NE(front.find("wrote in front of"), std::string::npos) << front;
-  }
-}
-#endif
 
 __global__ void empty_kernel() {}
 
@@ -295,94 +220,43 @@ TEST(PlantedBug, LaunchesThatNoDeviceTakes) {
   EXPECT_NE(message_of([&] { launch(large_static_kernel<16 << 10>, 1, 32, 90 << 10, context); }), "");
 }
 
+struct Parameter {
+  char bytes[4096];
+};
+
+__global__ void large_parameter_kernel(Parameter) {}
+__global__ void too_large_parameter_kernel(Parameter, char) {}
+
+TEST(PlantedBug, MoreParametersThanAKernelMayHave) {
+  EmulatedContext context;
+  EXPECT_EQ(message_of([&] { launch(large_parameter_kernel, 1, 1, 0, context, Parameter{}); }), "");
+  const std::string message =
+      message_of([&] { launch(too_large_parameter_kernel, 1, 1, 0, context, Parameter{}, 'a'); });
+  EXPECT_NE(message.find("4097 bytes of parameters"), std::string::npos) << message;
+  static_assert(parameter_bytes<char, double, int>() == 20, "each at its alignment");
+}
+
+// A device must hold all blocks of a cooperative launch at once; ordinary ones wait for room.
+TEST(PlantedBug, CooperativeLaunchesThatNoDeviceHolds) {
+  EmulatedContext context;
+  const auto refused = [&](auto kernel, unsigned blocks, unsigned threads, size_t shared_bytes) {
+    const std::string message = message_of([&] { launch_cooperative(kernel, blocks, threads, shared_bytes, context); });
+    EXPECT_TRUE(message.empty() || message.find("84 multiprocessors") != std::string::npos) << message;
+    return !message.empty();
+  };
+  EXPECT_FALSE(refused(empty_kernel, 84, 1, 99 << 10));
+  EXPECT_TRUE(refused(empty_kernel, 85, 1, 99 << 10));
+  EXPECT_TRUE(refused(empty_kernel, 85, 1024, 0));
+  EXPECT_TRUE(refused(empty_kernel, 84 * 16 + 1, 1, 0));
+  EXPECT_FALSE(refused(large_static_kernel<48 << 10>, 168, 1, 0));
+  EXPECT_TRUE(refused(large_static_kernel<48 << 10>, 169, 1, 0));
+  EXPECT_EQ(message_of([&] { launch(empty_kernel, 200, 1, 99 << 10, context); }), "");
+}
+
 TEST(PlantedBug, AnEmptyGridIsNothing) {
   EmulatedContext context;
   EXPECT_EQ(message_of([&] { launch(empty_kernel, 0, 32, 0, context); }), "");
 }
-
-#if defined(__SANITIZE_THREAD__)
-// Races that no order of the threads shows; ThreadSanitizer ends the process with 66.
-enum class Race { none, no_syncwarp, no_syncwarp_before_overwrite };
-
-template <Race plant>
-__global__ void shuffle_as_barrier_kernel(const float* x, float* y) {
-  SHARED(tile, float[32]);
-  const int lane = static_cast<int>(threadIdx.x);
-  float sum = 0;
-  for (int round = 0; round < 2; ++round) {
-    tile[lane] = x[lane] + static_cast<float>(round);
-    sum += warp_sum(tile[lane]);  // all lanes are here, but that orders no memory
-    if constexpr (plant != Race::no_syncwarp) __syncwarp();
-    sum += tile[31 - lane];
-    if constexpr (plant != Race::no_syncwarp_before_overwrite) __syncwarp();
-  }
-  y[lane] = sum;
-}
-
-template <bool atomic>
-__global__ void blocks_add_kernel(int* sum) {
-  if (threadIdx.x != 0) return;
-  if constexpr (atomic) {
-    atomicAdd(sum, 1);
-  } else {
-    *sum += 1;
-  }
-}
-
-__global__ void last_block_kernel(const float* x, float* partial, unsigned* arrived, float* y) {
-  SHARED(last, bool[1]);
-  const float sum = block_sum(x[blockIdx.x * blockDim.x + threadIdx.x]);
-  if (threadIdx.x == 0) {
-    partial[blockIdx.x] = sum;
-    __threadfence();
-    last[0] = atomicAdd(arrived, 1u) == gridDim.x - 1;
-  }
-  __syncthreads();
-  if (!last[0] || threadIdx.x != 0) return;
-  float total = 0;
-  for (unsigned i = 0; i < gridDim.x; ++i) total += partial[i];
-  *y = total;
-}
-
-TEST(PlantedRaceDeathTest, AShuffleIsNoBarrier) {
-  const std::vector<float> x = counting(32);
-  std::vector<float> y(32);
-  EmulatedContext context;
-  const auto run = [&](auto kernel) { launch(kernel, 1, 32, 0, context, x.data(), y.data()); };
-  run(shuffle_as_barrier_kernel<Race::none>);
-  EXPECT_EXIT(run(shuffle_as_barrier_kernel<Race::no_syncwarp>), testing::ExitedWithCode(66), "data race");
-  EXPECT_EXIT(run(shuffle_as_barrier_kernel<Race::no_syncwarp_before_overwrite>), testing::ExitedWithCode(66),
-              "data race");
-}
-
-TEST(PlantedRaceDeathTest, BarriersAndPipelines) {
-  EmulatedContext context;
-  exchange<Exchange::right>(context);
-  pipeline<Pipeline::right>(context);
-  EXPECT_EXIT(exchange<Exchange::no_barrier_before_read>(context), testing::ExitedWithCode(66), "data race");
-  EXPECT_EXIT(exchange<Exchange::no_barrier_after_read>(context), testing::ExitedWithCode(66), "data race");
-  EXPECT_EXIT(pipeline<Pipeline::no_barrier_after_wait>(context), testing::ExitedWithCode(66), "data race");
-  EXPECT_EXIT(pipeline<Pipeline::no_trailing_barrier>(context), testing::ExitedWithCode(66), "data race");
-}
-
-TEST(PlantedRaceDeathTest, BlocksThatWriteOnePlace) {
-  EmulatedContext context;
-  int sum = 0;
-  launch(blocks_add_kernel<true>, 4, 32, 0, context, &sum);
-  EXPECT_EQ(sum, 4);
-  EXPECT_EXIT(launch(blocks_add_kernel<false>, 4, 32, 0, context, &sum), testing::ExitedWithCode(66), "data race");
-}
-
-TEST(PlantedRaceDeathTest, FenceAndCounterOrderTheLastBlock) {
-  EmulatedContext context;
-  const std::vector<float> x = counting(256);
-  std::vector<float> partial(4);
-  unsigned arrived = 0;
-  float y = 0;
-  launch(last_block_kernel, 4, 64, 0, context, x.data(), partial.data(), &arrived, &y);
-  EXPECT_EQ(y, 255.0f * 128);
-}
-#endif
 
 }  // namespace
 }  // namespace tessera

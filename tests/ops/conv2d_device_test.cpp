@@ -117,6 +117,15 @@ TEST(Conv2dDevice, SmallMapInEveryTileAndPrecision) {
   check_weight(problem, kWeightTiles, kSplits, kAllMath);
 }
 
+// A choice may name the tile of another pass.
+TEST(Conv2dDevice, TilesThatAPassDoesNotHave) {
+  constexpr ConvTile kOfWeights[] = {ConvTile::m16n64}, kOfGather[] = {ConvTile::m128n64, ConvTile::m128n16};
+  constexpr ConvMath kMath[] = {ConvMath::fp32, ConvMath::fp16};
+  const Problem problem{{{1, 10, 13, 36, 132, 1, 1, 1, 0, 1}}};
+  check_gather(problem, kOfWeights, kSplits, kMath);
+  check_weight(problem, kOfGather, kSplits, kMath);
+}
+
 TEST(Conv2dDevice, EveryTileAndPrecisionAgreesWithOracle) {
   for (const Problem& problem : kProblems) check_gather(problem, kGatherTiles, kSplits, kAllMath);
 }

@@ -81,16 +81,21 @@ std::vector<std::vector<double>> oracle_values(const std::vector<OpInput>& input
 namespace {
 
 std::unique_ptr<Context> make_context_under_test(const Device& device, const EmulatorSchedule& schedule) {
-  const auto allocator = make_guarded_allocator();
   switch (device.backend) {
     case Backend::cpu:
-      return std::make_unique<CpuContext>(0, allocator);
+      return std::make_unique<CpuContext>(0, make_guarded_allocator());
     case Backend::emulated:
-      return std::make_unique<EmulatedContext>(schedule, allocator);
+      return std::make_unique<EmulatedContext>(schedule, make_guarded_allocator());
     default:
-      return make_context(device);
+      break;
   }
+  std::unique_ptr<Context> context = make_context(device);
+  context->exchange_allocator(make_guarded_device_allocator(*context));
+  return context;
 }
+
+// AddressSanitizer and the race checker (tools/run_races.sh) see the same in a second run.
+bool runs_twice() { return !kAddressSanitized && std::getenv("TESSERA_LAUNCHES") == nullptr; }
 
 // Both, or the one that TESSERA_EMULATOR names. Under AddressSanitizer one of them, by turns from test to test.
 std::vector<EmulatorSchedule> schedules_under_test() {
@@ -123,7 +128,7 @@ std::vector<std::unique_ptr<Context>> backends_under_test() {
   return contexts;
 }
 
-// TESSERA_LAUNCHES=FILE: which launches the tests have reached, for tools/run_tsan.sh.
+// TESSERA_LAUNCHES=FILE: which launches the tests have reached, for tools/run_races.sh.
 void note_launches(Context& context) {
   const char* file = std::getenv("TESSERA_LAUNCHES");
   if (file == nullptr || context.backend() != Backend::emulated) return;
@@ -169,7 +174,7 @@ void check_op_forward(const std::string& name, const std::vector<OpInput>& input
     const std::string where = name + " on " + backend_name(context.backend());
     const Run first = run(context, inputs, op, false);
     expect_output(where, first.output, expected, tolerance);
-    if (kAddressSanitized) return;
+    if (!runs_twice()) return;
     EXPECT_TRUE(same_bits(first.output, run(context, inputs, op, false).output)) << where << ": not repeatable";
   });
 }
@@ -215,7 +220,7 @@ void check_op(const std::string& name, const std::vector<OpInput>& inputs, const
   for_each_backend([&](Context& context) {
     const std::string where = name + " on " + backend_name(context.backend());
     const Run first = run(context, inputs, op, true);
-    const Run second = kAddressSanitized ? first : run(context, inputs, op, true);
+    const Run second = !runs_twice() ? first : run(context, inputs, op, true);
     expect_output(where, first.output, expected, tolerance);
     EXPECT_TRUE(same_bits(first.output, second.output)) << where << ": forward is not repeatable";
     std::vector<double> largest(inputs.size(), 0.0);

@@ -46,8 +46,8 @@ using OpUnderTest = std::function<Variable(Tape&, const std::vector<Variable>&)>
 using OpOracle = std::function<std::vector<double>(const std::vector<std::vector<double>>&)>;
 
 // Runs op on every backend: output equals oracle(inputs); a second run gives the same bits (not under
-// AddressSanitizer); for each differentiable input dL/dx of L = sum(cotangent * output) equals the central difference
-// of the oracle.
+// AddressSanitizer and the race checker); for each differentiable input dL/dx of L = sum(cotangent * output) equals the
+// central difference of the oracle.
 void check_op(const std::string& name, const std::vector<OpInput>& inputs, const OpUnderTest& op,
               const OpOracle& oracle, const OpTolerance& tolerance = {});
 
