@@ -12,20 +12,20 @@
 namespace tessera::testing_support {
 
 // A network and a schedule that take a second.
-inline const std::vector<std::string> kSmall = {"model.norm_groups=4",
-                                                "model.backbone.blocks=[1,1,1]",
-                                                "model.backbone.channels=[8,8,16]",
-                                                "model.backbone.stem_channels=8",
-                                                "model.fpn.channels=16",
-                                                "model.fcos.tower_convs=1",
-                                                "model.gridmask.pixel.channels=16",
-                                                "model.gridmask.dim=4",
-                                                "input.short_side=64",
-                                                "train.short_side=64",
-                                                "train.batch=2",
-                                                "train.warmup=2",
-                                                "evaluate.samples=2",
-                                                "log.every=1"};
+inline const std::vector<std::string> kSmallRun = {"model.norm_groups=4",
+                                                   "model.backbone.blocks=[1,1,1]",
+                                                   "model.backbone.channels=[8,8,16]",
+                                                   "model.backbone.stem_channels=8",
+                                                   "model.fpn.channels=16",
+                                                   "model.fcos.tower_convs=1",
+                                                   "model.gridmask.pixel.channels=16",
+                                                   "model.gridmask.dim=4",
+                                                   "input.short_side=64",
+                                                   "train.short_side=64",
+                                                   "train.batch=2",
+                                                   "train.warmup=2",
+                                                   "evaluate.samples=2",
+                                                   "log.every=1"};
 
 class Program : public ::testing::Test {
  protected:
@@ -56,7 +56,7 @@ class Program : public ::testing::Test {
                                           path(out),
                                           "data.train.annotations=" + annotations(),
                                           "data.train.images=" + images()};
-    arguments.insert(arguments.end(), kSmall.begin(), kSmall.end());
+    arguments.insert(arguments.end(), kSmallRun.begin(), kSmallRun.end());
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }

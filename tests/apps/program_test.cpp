@@ -95,7 +95,7 @@ TEST_F(Program, DemoComparesTheGridWithOneCell) {
   if (kSanitized) GTEST_SKIP() << "its 3,200 scenes take minutes under a sanitizer";
   std::vector<std::string> arguments = {"demo",       "--compare-k",       "--json", "-q", "--out",
                                         path("demo"), "train.iterations=2"};
-  arguments.insert(arguments.end(), kSmall.begin(), kSmall.end());
+  arguments.insert(arguments.end(), kSmallRun.begin(), kSmallRun.end());
   const ProgramResult demo = run_program(arguments);
   ASSERT_EQ(demo.exit_code, 0) << demo.err;
   const json numbers = json::parse(demo.out);
