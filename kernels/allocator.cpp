@@ -49,7 +49,7 @@ void Allocator::reset_peak() {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kSlack = size_t{64} << 20;  // kept beyond a quarter more than the peak
+constexpr size_t kSlack = size_t{96} << 20;  // kept beyond a sixteenth more than the peak
 constexpr size_t kHugePage = size_t{2} << 20;
 
 // Rounds up to one of eight steps per power of two, so that a freed block fits the next request of similar size.
@@ -101,7 +101,7 @@ class HostAllocator final : public Allocator {
     kept_bytes_ += size;
     // Pictures of many sizes ask for many classes: what is kept must not outgrow what was ever needed at once. The
     // block that waited longest goes, or work that has moved on to other sizes would never find a block.
-    while (live_ + kept_bytes_ > peak_ + peak_ / 4 + kSlack) drop_oldest();
+    while (live_ + kept_bytes_ > peak_ + peak_ / 16 + kSlack) drop_oldest();
   }
 
  private:
