@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <deque>
 #include <list>
+#include <map>
 #include <new>
 #include <unordered_map>
 
@@ -74,8 +75,6 @@ class HostAllocator final : public Allocator {
     const size_t size = kKeepBlocks ? size_class(bytes) : std::max(bytes, size_t{1});
     if (kKeepBlocks) {
       std::lock_guard lock(mutex_);
-      live_ += size;
-      peak_ = std::max(peak_, live_);
       if (void* block = take_kept(size)) return block;
     }
     void* block = fresh(size);
@@ -83,18 +82,22 @@ class HostAllocator final : public Allocator {
       drop_kept();
       block = fresh(size);
     }
-    if (block == nullptr) {
+    if (block == nullptr) throw std::bad_alloc();
+    if (kKeepBlocks) {
       std::lock_guard lock(mutex_);
-      live_ -= kKeepBlocks ? size : 0;
-      throw std::bad_alloc();
+      count_live(size);
     }
     return block;
   }
 
   void give_back(void* block, size_t bytes) noexcept override {
     if (!kKeepBlocks) return std::free(block);
-    const size_t size = size_class(bytes);
     std::lock_guard lock(mutex_);
+    size_t size = size_class(bytes);
+    if (const auto lent = larger_.find(block); lent != larger_.end()) {
+      size = lent->second;
+      larger_.erase(lent);
+    }
     live_ -= size;
     kept_.push_back({block, size});
     of_size_[size].push_back(std::prev(kept_.end()));
@@ -138,21 +141,33 @@ class HostAllocator final : public Allocator {
     size_t size;
   };
 
+  void count_live(size_t size) {
+    live_ += size;
+    peak_ = std::max(peak_, live_);
+  }
+
+  // A large block may be up to half as large again as what is asked for: one for several sizes is kept instead of one
+  // for each, or every pass through a network would fetch memory anew.
   void* take_kept(size_t size) {
-    const auto found = of_size_.find(size);
-    if (found == of_size_.end() || found->second.empty()) return nullptr;
+    const auto found = of_size_.lower_bound(size);
+    if (found == of_size_.end() || found->first > (mapped(size) ? size + size / 2 : size)) return nullptr;
     const auto kept = found->second.back();
-    void* block = kept->block;
+    const Kept taken = *kept;
     found->second.pop_back();
+    if (found->second.empty()) of_size_.erase(found);
     kept_.erase(kept);
-    kept_bytes_ -= size;
-    return block;
+    kept_bytes_ -= taken.size;
+    if (taken.size != size) larger_[taken.block] = taken.size;
+    count_live(taken.size);
+    return taken.block;
   }
 
   void drop_oldest() noexcept {
     const Kept oldest = kept_.front();
     free_block(oldest.block, oldest.size);
-    of_size_[oldest.size].pop_front();  // the oldest of all is the oldest of its size
+    const auto found = of_size_.find(oldest.size);
+    found->second.pop_front();  // the oldest of all is the oldest of its size
+    if (found->second.empty()) of_size_.erase(found);
     kept_.pop_front();
     kept_bytes_ -= oldest.size;
   }
@@ -164,7 +179,8 @@ class HostAllocator final : public Allocator {
 
   std::mutex mutex_;
   std::list<Kept> kept_;  // as they were given back
-  std::unordered_map<size_t, std::deque<std::list<Kept>::iterator>> of_size_;
+  std::map<size_t, std::deque<std::list<Kept>::iterator>> of_size_;
+  std::unordered_map<void*, size_t> larger_;     // sizes of the live blocks that are larger than was asked for
   size_t live_ = 0, peak_ = 0, kept_bytes_ = 0;  // bytes, rounded to size classes
 };
 

@@ -79,6 +79,32 @@ TEST(Allocator, HostBlocksOfTheCurrentWorkAreKept) {
   EXPECT_EQ(allocator->statistics().live, 0u);
 }
 
+// A kept block serves smaller requests down to two thirds of its size, and goes back as what it is.
+TEST(Allocator, LargeHostBlocksServeSmallerRequests) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "under AddressSanitizer no block is used twice";
+#endif
+  const auto allocator = make_host_allocator();
+  constexpr size_t kMegabyte = size_t{1} << 20;
+  const auto take = [&](size_t megabytes) {
+    return static_cast<unsigned char*>(allocator->allocate(megabytes * kMegabyte, "test"));
+  };
+  unsigned char* const six = take(6);
+  six[6 * kMegabyte - 1] = 7;
+  allocator->release(six, 6 * kMegabyte, "test");
+  unsigned char* const three = take(3);
+  EXPECT_NE(three, six) << "half is too little";
+  unsigned char* const four = take(4);
+  EXPECT_EQ(four, six);
+  allocator->release(four, 4 * kMegabyte, "test");
+  unsigned char* const again = take(6);
+  EXPECT_EQ(again, six);
+  EXPECT_EQ(again[6 * kMegabyte - 1], 7) << "all of it is still there";
+  allocator->release(again, 6 * kMegabyte, "test");
+  allocator->release(three, 3 * kMegabyte, "test");
+  EXPECT_EQ(allocator->statistics().live, 0u);
+}
+
 TEST(Allocator, ServesManyThreads) {
   const auto allocator = make_host_allocator();
   std::vector<std::thread> threads;
