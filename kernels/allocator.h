@@ -42,8 +42,9 @@ class Allocator {
   AllocationStatistics statistics_;
 };
 
-// Host memory that keeps freed blocks by size class: a training step asks for the same sizes again and again, and fresh
-// pages from the system cost more than the arithmetic on them. Under AddressSanitizer nothing is kept.
+// Host memory that keeps what is freed, small blocks by size class and large ones as ranges of pages: a training step
+// asks for the same sizes again and again, and fresh pages from the system cost more than the arithmetic on them. It
+// holds no more than a sixteenth and 32 MiB beyond the most that was ever live. Under AddressSanitizer nothing is kept.
 std::shared_ptr<Allocator> make_host_allocator();
 
 // Counts, but holds no memory: for planning a run (Backend::plan). Its pointers must not be followed.

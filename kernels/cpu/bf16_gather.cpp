@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels/cpu/bf16_strip.h"
 
@@ -34,30 +35,57 @@ struct Strip {
 struct TileEnd {
   const float *scale, *bias, *residual;  // or null
   float* dest;
-  int64_t lanes;  // destination channels left, of which a tile has 32 at most
-  bool relu, stream;
+  int64_t lanes;      // destination channels left, of which a tile has 32 at most
+  bool relu, stream;  // stream: lanes are whole vectors
+
+  void advance(int64_t channels) {
+    for (const float** values : {&scale, &bias, &residual}) {
+      if (*values != nullptr) *values += channels;
+    }
+    dest += channels;
+    lanes -= channels;
+  }
 };
 
-// rows: floats from the first row of the destination to that of each cell, -1: dropped. A function of its own, or its
-// caller takes the registers.
-[[gnu::noinline]] void finish_tile(const float* sums, const int64_t* rows, int64_t count, const TileEnd& given) {
-  const TileEnd end = given;
-  for (int64_t v = 0; v < std::min(end.lanes, kBf16Block); v += kLanes) {
-    const int64_t lanes = end.lanes - v;
-    const Vector scale = end.scale == nullptr ? Vector{} + 1.0f : load_lanes(end.scale + v, lanes);
-    const Vector bias = end.bias == nullptr ? Vector{} : load_lanes(end.bias + v, lanes);
-    for (int64_t r = 0; r < count; ++r) {
-      if (rows[r] < 0) continue;
-      Vector value = load_vector(sums + r * kBf16Block + v) * scale + bias;
-      if (end.residual != nullptr) value += load_lanes(end.residual + rows[r] + v, lanes);
-      if (end.relu) value = Vector{} > value ? Vector{} : value;  // keeps NaN
-      float* to = end.dest + rows[r] + v;
-      if (end.stream) {
-        stream_vector(to, value);
-      } else {
-        store_lanes(to, value, lanes);
-      }
+// rows: floats from the first row of the destination to that of each cell, -1: dropped. Full: all lanes of the vector
+// are there.
+template <bool kFull, bool kResidual, bool kStream>
+void finish_column(const float* sums, const int64_t* rows, int64_t count, const TileEnd& end) {
+  const int64_t lanes = kFull ? kLanes : end.lanes;
+  const Vector scale = end.scale == nullptr ? Vector{} + 1.0f : load_lanes(end.scale, lanes);
+  const Vector bias = end.bias == nullptr ? Vector{} : load_lanes(end.bias, lanes);
+  const Vector least = Vector{} + (end.relu ? 0.0f : -std::numeric_limits<float>::infinity());
+  const float* const residual = end.residual;
+  float* const dest = end.dest;
+  for (int64_t r = 0; r < count; ++r) {
+    if (rows[r] < 0) continue;
+    Vector value = load_vector(sums + r * kBf16Block) * scale + bias;
+    if constexpr (kResidual) {
+      value += kFull ? load_vector(residual + rows[r]) : load_lanes(residual + rows[r], lanes);
     }
+    value = least > value ? least : value;  // keeps NaN
+    if constexpr (kStream) {
+      stream_vector(dest + rows[r], value);
+    } else if constexpr (kFull) {
+      store_vector(dest + rows[r], value);
+    } else {
+      store_lanes(dest + rows[r], value, lanes);
+    }
+  }
+}
+
+// A function of its own, or its caller takes the registers.
+[[gnu::noinline]] void finish_tile(const float* sums, const int64_t* rows, int64_t count, TileEnd end) {
+  const int64_t columns = std::min(end.lanes, kBf16Block);
+  for (int64_t v = 0; v < columns; v += kLanes, sums += kLanes, end.advance(kLanes)) {
+    const bool full = end.lanes >= kLanes, residual = end.residual != nullptr;
+    auto* const finish = end.stream && residual ? finish_column<true, true, true>
+                         : end.stream           ? finish_column<true, false, true>
+                         : full && residual     ? finish_column<true, true, false>
+                         : full                 ? finish_column<true, false, false>
+                         : residual             ? finish_column<false, true, false>
+                                                : finish_column<false, false, false>;
+    finish(sums, rows, count, end);
   }
 }
 
