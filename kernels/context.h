@@ -117,7 +117,7 @@ struct EmulatedCapture;
 struct EmulatorSchedule {
   enum class Order : uint8_t {
     forward,   // threads in their order, first come first served
-    shuffled,  // warps in random order, each as far ahead of the others as it can get
+    shuffled,  // blocks and warps in random order, each warp as far ahead of the others as it can get
   };
   Order order = Order::forward;
   bool late_copies = true;  // cp.async lands at the wait (true) or where it is issued (false)
