@@ -50,7 +50,7 @@ inline void finish_streaming() {
   using Index = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
 #pragma GCC unroll 4
   for (int size = 1; size < kLanes; size *= 2) {
-    Index lower, upper;
+    Index lower{}, upper{};
 #pragma GCC unroll 16
     for (int j = 0; j < kLanes; ++j) {
       lower[j] = (j & size) == 0 ? j : kLanes + j - size;
