@@ -44,7 +44,8 @@ class Allocator {
 
 // Host memory that keeps what is freed, small blocks by size class and large ones as ranges of pages: a training step
 // asks for the same sizes again and again, and fresh pages from the system cost more than the arithmetic on them. It
-// holds no more than a sixteenth and 32 MiB beyond the most that was ever live. Under AddressSanitizer nothing is kept.
+// gives back what goes beyond the most that was ever live by a sixteenth and 32 MiB, by whole huge pages. Under
+// AddressSanitizer nothing is kept.
 std::shared_ptr<Allocator> make_host_allocator();
 
 // Counts, but holds no memory: for planning a run (Backend::plan). Its pointers must not be followed.

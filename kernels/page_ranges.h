@@ -1,6 +1,6 @@
 // Pages of host memory for large blocks. A block is cut out of the smallest free range that is large enough, and joins
 // its free neighbours when it goes back: work that asks for one set of sizes after another gets pages that it had
-// before, and fresh ones, which the system has to clear, only when more is live than ever was. Not thread safe.
+// before, and fresh ones, which the system has to clear, only where no range is large enough. Not thread safe.
 #pragma once
 
 #include <cstddef>
